@@ -1,0 +1,5 @@
+"""`python -m detector.cli` is the command `bargewatch`."""
+
+from detector.cli import main
+
+main()

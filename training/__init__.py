@@ -1,0 +1,1 @@
+"""What is needed to train, evaluate and export the networks of bargewatch."""
