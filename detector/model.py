@@ -1,0 +1,226 @@
+"""The network: which weights there are, whether they are the ones they claim to be, and running them.
+
+Weights are ONNX files, which hold numbers and a graph but no code. Those that ship are listed with their SHA-256 in
+`weights/registry.json` and are checked before each use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector import encoding
+from detector.errors import MissingDependencyError, WeightsError, WeightsNotFoundError
+from detector.resources import weights_path
+
+REGISTRY = "registry.json"
+FORMAT = "bargewatch-obb-1"
+
+Boxes = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Checked weights, ready to be loaded.
+
+    Attributes:
+        name: name in the registry, or the file stem.
+        path: the ONNX file.
+        sha256: of the file, in hexadecimal.
+        classes: class names in the order of the scores.
+        size: side of the network input in pixels.
+        ground_sampling_m: metres on the ground of one network pixel.
+        confidence: threshold that goes with these weights.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    classes: tuple[str, ...]
+    size: int
+    ground_sampling_m: float
+    confidence: float
+
+
+def registry() -> dict[str, Any]:
+    """The weights that ship: ``{"default": name, "weights": {name: {"onnx": file, "onnx_sha256": …}}}``."""
+    path = weights_path(REGISTRY)
+    if not path.is_file():
+        raise WeightsNotFoundError(f"there is no {path}; install bargewatch again, or pass weights= with an .onnx file")
+    table: dict[str, Any] = json.loads(path.read_text())
+    return table
+
+
+def find_weights(weights: str | os.PathLike[str] | None) -> Weights:
+    """Find and check weights by registry name or by path.
+
+    Args:
+        weights: None for the default, a name of the registry, or the path of an .onnx file of `bargewatch export`.
+
+    Raises:
+        WeightsNotFoundError: no such name or file.
+        WeightsError: the file is not what the registry says, or not an exported bargewatch network.
+    """
+    known = registry() if weights is None or not Path(weights).suffix else None
+    if known is not None:
+        name = str(weights or known["default"])
+        entry = known["weights"].get(name)
+        if entry is None:
+            raise WeightsNotFoundError(f"there are no weights {name!r}; use {', '.join(known['weights'])} or a path")
+        return _checked(name, weights_path(entry["onnx"]), entry["onnx_sha256"])
+    path = Path(os.fspath(weights or ""))
+    if path.suffix.lower() != ".onnx":
+        raise WeightsError(f"{path} is not an .onnx file; export a checkpoint first (bargewatch export)")
+    return _checked(path.stem, path, None)
+
+
+def _checked(name: str, path: Path, expected: str | None) -> Weights:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise WeightsNotFoundError(f"there is no weights file {path}") from None
+    except OSError as error:
+        raise WeightsError(f"the weights {path} cannot be read: {error.strerror}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if expected is not None and digest != expected:
+        raise WeightsError(f"{path} is not the file that was released (SHA-256 {digest[:12]}…); install it again")
+    meta = _metadata(content, path)
+    return Weights(
+        name, path, digest, tuple(meta["classes"]), int(meta["size"]), float(meta["ground_sampling_m"]),
+        float(meta["confidence"]),
+    )  # fmt: skip
+
+
+def _metadata(content: bytes, path: Path) -> dict[str, Any]:
+    """The JSON that `bargewatch export` keeps in the file, found without an ONNX library.
+
+    metadata_props is the last field that the exporter writes: a protobuf string of known key whose value is JSON.
+    """
+    start = content.rfind(b"\x0a\x0abargewatch\x12")
+    found: Any = None
+    if start >= 0:
+        length, at = _varint(content, start + 13)
+        try:
+            found = json.loads(content[at : at + length])
+        except ValueError:
+            found = None
+    wanted = {"format", "classes", "bands", "size", "ground_sampling_m", "confidence"}
+    if not isinstance(found, dict) or not wanted <= set(found):
+        raise WeightsError(f"{path} is not a network of bargewatch, or is damaged; make one with bargewatch export")
+    if found["format"] != FORMAT or tuple(found["bands"]) != encoding.BANDS:
+        raise WeightsError(f"{path} is of form {found['format']} with bands {found['bands']}; this version reads {FORMAT}")
+    return found
+
+
+def _varint(content: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = content[at]
+        value |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return value, at
+
+
+class Network:
+    """Loaded weights: encoded windows in, raw boxes out. Safe to call from one thread at a time.
+
+    Args:
+        weights: what to load.
+        window: (columns, rows) of every window; the runtime prepares itself for this one shape.
+        threads: processor threads; None for all.
+        runtime: "openvino" or "onnxruntime"; None takes BARGEWATCH_RUNTIME, else OpenVINO.
+    """
+
+    def __init__(
+        self, weights: Weights, window: tuple[int, int], threads: int | None = None, runtime: str | None = None
+    ) -> None:
+        self.weights, self.window = weights, window
+        runtime = runtime or os.environ.get("BARGEWATCH_RUNTIME") or "openvino"
+        if runtime not in _RUNTIMES:
+            raise WeightsError(f"there is no runtime {runtime!r}; use {' or '.join(_RUNTIMES)}")
+        try:
+            self._run = _RUNTIMES[runtime](weights.path, window, threads)
+        except ImportError as error:
+            raise MissingDependencyError(f"{runtime} is not installed; pip install {runtime}") from error
+        except Exception as error:
+            raise WeightsError(f"{runtime} cannot load {weights.path}: {str(error).splitlines()[0]}") from error
+
+    def __call__(self, windows: NDArray[np.uint8]) -> Boxes:
+        """(n, 4, rows, columns) encoded windows to (n, 4 + classes + 1, anchors).
+
+        Rows of the result: x, y, sides along and across the angle (network pixels), a score for each class, and the
+        angle in radians, clockwise from +x on the image.
+        """
+        return self._run(windows)
+
+
+Runner = Callable[[NDArray[np.uint8]], Boxes]
+
+
+def _openvino(path: Path, window: tuple[int, int], threads: int | None) -> Runner:
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(path)
+    model.reshape([1, len(encoding.BANDS), window[1], window[0]])
+    settings: dict[str, Any] = {
+        # One request at a time over all threads; 32-bit arithmetic, so that results do not depend on the processor.
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+    if threads:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    compiled = core.compile_model(model, "CPU", settings)
+    request = compiled.create_infer_request()
+
+    def run(windows: NDArray[np.uint8]) -> Boxes:
+        results = []
+        for one in windows:
+            request.infer({0: one[None]}, share_inputs=True)
+            results.append(request.get_output_tensor(0).data.copy())
+        return np.concatenate(results)
+
+    return run
+
+
+def _onnxruntime(path: Path, window: tuple[int, int], threads: int | None) -> Runner:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads:
+        options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def run(windows: NDArray[np.uint8]) -> Boxes:
+        return np.concatenate([session.run(None, {"window": one[None]})[0] for one in windows])
+
+    return run
+
+
+_RUNTIMES: dict[str, Callable[[Path, tuple[int, int], int | None], Runner]] = {
+    "openvino": _openvino,
+    "onnxruntime": _onnxruntime,
+}
+
+
+@lru_cache(maxsize=4)
+def network(weights: Weights, window: tuple[int, int], threads: int | None = None) -> Network:
+    """A network of this process, kept for the next scene of the same pixel size."""
+    return Network(weights, window, threads)
+
+
+def scene_window(weights: Weights, pixel_size: Sequence[float]) -> tuple[int, int]:
+    """(columns, rows) of scene pixels that fill the input of a network, from the metres of one column and one row."""
+    span = weights.size * weights.ground_sampling_m
+    return max(1, round(span / pixel_size[0])), max(1, round(span / pixel_size[1]))

@@ -1,0 +1,345 @@
+"""From scenes to vessels: read, encode, detect, merge, measure, filter."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from detector import filters, masks
+from detector.boxes import Boxes, corners_of, decode, measure, merge
+from detector.coal import coal_score
+from detector.detections import Detections
+from detector.encoding import BANDS, decode_reflectance, encode
+from detector.errors import BargewatchError, ConfigError, EmptySceneError, SceneError
+from detector.geometry import Window
+from detector.model import Network, Weights, find_weights, network, scene_window
+from detector.scene import Scene, open_scene
+from detector.tiles import Tiling
+
+if TYPE_CHECKING:
+    from detector.loadings.sites import Site
+
+Progress = Callable[[int, int], None]
+
+#: Metres that neighbouring windows share: the longest ship and a margin on both sides.
+OVERLAP_M = 480.0
+#: Pixel sizes on the ground that the network was trained for; beyond them a ship has another look.
+PIXEL_RANGE_M = (4.0, 20.0)
+#: Windows read at once; a wide mosaic is read in several parts, so memory does not grow with its width.
+_READ = 32
+#: Pixels (of 10 m) by which the parts that windows answer for overlap; see `Tiling.owns`.
+_SLACK = 6.0
+
+
+@dataclass
+class SceneResult:
+    """What came of one scene.
+
+    Attributes:
+        source: what was asked for, as text.
+        scene_id: the scene's id, or None when it could not be opened.
+        detections: the table, or None when the scene failed.
+        looks: one row a zone of the site that the scene touches.
+        error: why the scene failed.
+        seconds: wall time.
+        acquired: sensing time, UTC ISO 8601.
+        rejected: number of rejected boxes by reason, whether they were kept or not.
+        windows, skipped: windows of the scene, and those without water or data that the network did not see.
+    """
+
+    source: str
+    scene_id: str | None = None
+    detections: Detections | None = None
+    looks: list[dict[str, Any]] = field(default_factory=list)
+    error: Exception | None = None
+    seconds: float = 0.0
+    acquired: str | None = None
+    rejected: dict[str, int] = field(default_factory=dict)
+    windows: int = 0
+    skipped: int = 0
+
+
+def predict(
+    source: Any,
+    *,
+    bands: Sequence[str] | None = None,
+    transform: Any = None,
+    crs: Any = None,
+    acquired: Any = None,
+    scale: Any = None,
+    weights: str | os.PathLike[str] | None = None,
+    confidence: float | None = None,
+    site: str | os.PathLike[str] | Site | None = None,
+    keep_rejected: bool = False,
+    threads: int | None = None,
+) -> Detections:
+    """Find the vessels in one scene or several.
+
+    Args:
+        source: a SAFE folder or zip, a GeoTIFF or COG (path or URL), a folder of one-band rasters, a STAC item, an open
+            `Scene`, an array (bands, height, width), or a list of any of these but arrays.
+        bands: band names of an array or of a file that does not name them, e.g. ("B04", "B03", "B02", "B08").
+        transform, crs: place of an array (affine.Affine and anything rasterio takes as a CRS).
+        acquired: sensing time, where the source does not tell it.
+        scale: gain or (gain, offset) to reflectance, where the source does not tell it.
+        weights: a name from the registry or the path of an .onnx file; None for the default.
+        confidence: least confidence, 0 to 1; None takes the threshold that goes with the weights.
+        site: name or path of a site, to fill in `site` and `zone_id`.
+        keep_rejected: also return rejected boxes, with their reason in `status`.
+        threads: processor threads; None for all.
+
+    Returns:
+        The vessel table, sorted by confidence within each scene.
+
+    Raises:
+        BargewatchError: one of its children says what is wrong with a scene, the weights or the site. With a list, the
+            first scene that fails ends the call; `bargewatch.predict` and `run` go on with the others.
+    """
+    from detector.loadings.sites import Site, load_site
+
+    zones = site if site is None or isinstance(site, Site) else load_site(site)
+    several = isinstance(source, list | tuple)
+    opening = {"bands": bands, "transform": transform, "crs": crs, "acquired": acquired, "scale": scale}
+    tables = []
+    for result in run(
+        list(source) if several else [source], weights=weights, confidence=confidence, site=zones,
+        keep_rejected=keep_rejected, threads=threads, looks=False, **opening,
+    ):  # fmt: skip
+        if result.error is not None:
+            raise result.error
+        assert result.detections is not None
+        tables.append(result.detections)
+    return Detections.concat(tables)
+
+
+def run(
+    sources: Sequence[Any],
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    confidence: float | None = None,
+    site: Site | None = None,
+    keep_rejected: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    looks: bool = True,
+    **opening: Any,
+) -> Iterator[SceneResult]:
+    """Go through scenes one by one; a scene that fails is reported in its result and the rest go on.
+
+    Args:
+        sources: anything that `open_scene` takes.
+        progress: called with (windows done, windows in all) of the scene at hand.
+        looks: fill in the looks of the site's zones.
+        opening: passed to `open_scene`.
+        weights, confidence, site, keep_rejected, threads: as for `predict`.
+
+    Raises:
+        WeightsError, ConfigError: before the first scene.
+    """
+    found = find_weights(weights)
+    threshold = found.confidence if confidence is None else float(confidence)
+    if not 0.0 <= threshold <= 1.0:
+        raise ConfigError(f"confidence must be between 0 and 1, got {confidence}")
+    return _run(sources, found, max(threshold, 1e-3), site, keep_rejected, threads, progress, looks, opening)
+
+
+def _run(
+    sources: Sequence[Any], weights: Weights, confidence: float, site: Site | None, keep_rejected: bool,
+    threads: int | None, progress: Progress | None, looks: bool, opening: dict[str, Any],
+) -> Iterator[SceneResult]:  # fmt: skip
+    overpasses = filters.Overpasses()
+    for source in sources:
+        begun = time.perf_counter()
+        result = SceneResult(source if isinstance(source, str) else _name(source))
+        try:
+            with open_scene(source, **opening) as scene:
+                result.scene_id, result.acquired = scene.id, _utc(scene.acquired)
+                table = _detect(scene, weights, confidence, threads, progress, result)
+                table = _flag_doubles(table, scene, overpasses)
+                if site is not None:
+                    table = _assign(table, site)
+                    if looks:
+                        from detector.loadings.looks import look_rows
+
+                        result.looks = look_rows(scene, site)
+                kept = table["status"] == "kept"
+                result.rejected = dict(sorted(Counter(table["status"][~kept].tolist()).items()))
+                result.detections = table if keep_rejected else table[kept]
+        except BargewatchError as error:
+            result.error = error
+        except Exception as error:  # noqa: BLE001 - one bad scene must not cost the others
+            result.error = error
+        result.seconds = time.perf_counter() - begun
+        yield result
+
+
+def _name(source: Any) -> str:
+    if isinstance(source, Scene):
+        return source.name
+    return os.fspath(source) if isinstance(source, os.PathLike) else f"<{type(source).__name__}>"
+
+
+def _utc(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass
+class _Found:
+    """Boxes with the reasons for which windows rejected them ("" for none)."""
+
+    boxes: Boxes
+    reasons: NDArray[np.str_]
+
+
+def _detect(
+    scene: Scene, weights: Weights, confidence: float, threads: int | None, progress: Progress | None,
+    result: SceneResult,
+) -> Detections:  # fmt: skip
+    pixel = scene.grid.pixel_size()
+    if not all(PIXEL_RANGE_M[0] <= size <= PIXEL_RANGE_M[1] for size in pixel):
+        raise SceneError(
+            f"{scene.name} has pixels of {pixel[0]:.3g} x {pixel[1]:.3g} m; bargewatch needs the 10 m bands of Sentinel-2"
+        )
+    window = scene_window(weights, pixel)
+    overlap = (math.ceil(OVERLAP_M / pixel[0]), math.ceil(OVERLAP_M / pixel[1]))
+    tiling = Tiling(scene.grid.width, scene.grid.height, window, overlap)
+    net = network(weights, window, threads)
+    parts: list[_Found] = []
+    any_data = False
+    for piece, pixels in _read_ahead(scene, tiling):
+        result.windows += 1
+        water = _water(pixels)
+        if water is None:
+            result.skipped += 1
+        else:
+            any_data = True
+            if water.any():
+                parts.append(_look(scene, net, tiling, piece, pixels, water, confidence, sum(pixel) / 2))
+            else:
+                result.skipped += 1
+        if progress is not None:
+            progress(result.windows, len(tiling))
+    if not any_data:
+        raise EmptySceneError(f"{scene.name} holds no data: every pixel is no-data or NaN; check the file or its bands")
+    return _table(scene, parts, weights)
+
+
+def _read_ahead(scene: Scene, tiling: Tiling) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
+    """Every window with its encoded pixels; the next part of the scene is read while this one is looked at."""
+    reads = [strip[i : i + _READ] for strip in tiling.strips() for i in range(0, len(strip), _READ)]
+    with ThreadPoolExecutor(1, thread_name_prefix="bargewatch-read") as pool:
+        ahead = pool.submit(_encoded, scene, reads[0])
+        for number, windows in enumerate(reads):
+            pixels = ahead.result()
+            if number + 1 < len(reads):
+                ahead = pool.submit(_encoded, scene, reads[number + 1])
+            for window in windows:
+                start = window.col - windows[0].col
+                yield window, pixels[:, :, start : start + window.width]
+
+
+def _encoded(scene: Scene, windows: list[Window]) -> NDArray[np.uint8]:
+    """Encoded network channels (4, rows, columns) of neighbouring windows of one strip; 0 for a missing band."""
+    first, last = windows[0], windows[-1]
+    whole = Window(first.col, first.row, last.col + last.width - first.col, first.height)
+    bands = [band for band in BANDS if band in scene.bands]
+    stored = scene.read(whole, bands)
+    pixels = encode(stored, [scene.radiometry[band] for band in bands], scene.fill)
+    if stored.dtype == np.uint8:  # a dark channel of an 8-bit picture is 0 although the pixel is there
+        pixels[(pixels == 0) & masks.valid(stored, scene.fill)] = 1
+    if len(bands) == len(BANDS):
+        return pixels
+    out = np.zeros((len(BANDS), whole.height, whole.width), np.uint8)
+    out[[BANDS.index(band) for band in bands]] = pixels
+    return out
+
+
+def _water(pixels: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
+    """Water mask of an encoded window, None where it holds no data at all."""
+    if not pixels.any():
+        return None
+    if pixels[3].any():
+        return masks.water(decode_reflectance(pixels[[1, 3]]), ("B03", "B08"))
+    return masks.water(decode_reflectance(pixels[:3]), BANDS[:3])
+
+
+def _look(
+    scene: Scene, net: Network, tiling: Tiling, window: Window, pixels: NDArray[np.uint8], water: NDArray[np.bool_],
+    confidence: float, pixel_m: float,
+) -> _Found:  # fmt: skip
+    """The boxes that one window answers for, in scene pixels, with the reasons that its masks give."""
+    size = net.weights.size
+    raw = net(np.ascontiguousarray(pixels)[None])[0]
+    xyabr, scores, classes = decode(raw, confidence)
+    corners = corners_of(xyabr) * np.array([window.width, window.height]) / size + np.array([window.col, window.row])
+    boxes = Boxes(corners, scores, classes)
+    centre = boxes.centres
+    mine = tiling.owns(window, centre[:, 0], centre[:, 1], _SLACK * 10.0 / pixel_m)
+    mine &= (centre >= 0).all(axis=1) & (centre < [tiling.width, tiling.height]).all(axis=1)
+    boxes = merge(boxes[mine])
+    reasons = np.full(len(boxes), "", dtype="<U9")
+    if len(boxes):
+        reasons[filters.cloud_rejected(boxes.corners, masks.cloud(scene, window), window)] = "cloud"
+        reasons[filters.land_rejected(boxes.corners, water, window, pixel_m)] = "land"
+    return _Found(boxes, reasons)
+
+
+def _table(scene: Scene, parts: list[_Found], weights: Weights) -> Detections:
+    """Merge the boxes of all windows, measure them and make the vessel table, the most confident first."""
+    every = Boxes.concat([part.boxes for part in parts])
+    if not len(every):
+        return Detections.empty()
+    numbered = Boxes(every.corners, every.scores, np.arange(len(every)))
+    chosen = merge(numbered).classes  # numbers of the boxes that remain
+    boxes, reasons = every[chosen], np.concatenate([part.reasons for part in parts])[chosen]
+    measures = measure(boxes.corners, scene.grid)
+    reasons[(reasons == "") & filters.size_rejected(measures)] = "size"
+    ring = boxes.corners.reshape(-1, 2)
+    lon, lat = scene.grid.to_lonlat(ring[:, 0], ring[:, 1])
+    polygons = shapely.polygons(np.stack([lon, lat], axis=1).reshape(-1, 4, 2))
+    centre = boxes.centres
+    lon, lat = scene.grid.to_lonlat(centre[:, 0], centre[:, 1])
+    n = len(boxes)
+    return Detections.from_columns(
+        **{
+            "scene_id": [scene.id] * n,
+            "acquired": [_utc(scene.acquired)] * n,
+            "class": [weights.classes[i] for i in boxes.classes],
+            "confidence": boxes.scores,
+            "lon": (lon + 180.0) % 360.0 - 180.0,
+            "lat": lat,
+            "length_m": measures.length_m,
+            "width_m": measures.width_m,
+            "heading_deg": measures.heading_deg,
+            "heading_ambiguous": np.ones(n, bool),
+            "coal_score": coal_score(scene, boxes.corners),
+            "status": np.where(reasons == "", "kept", reasons),
+            "geometry": polygons,
+        }
+    )
+
+
+def _flag_doubles(table: Detections, scene: Scene, overpasses: filters.Overpasses) -> Detections:
+    kept = np.flatnonzero(table["status"] == "kept")
+    double = overpasses.duplicates(scene.id, scene.acquired, table["geometry"][kept])
+    if not double.any():
+        return table
+    status = table["status"].copy()
+    status[kept[double]] = "duplicate"
+    return table.with_columns(status=status)
+
+
+def _assign(table: Detections, site: Site) -> Detections:
+    zones = site.assign(list(table["geometry"]))
+    return table.with_columns(site=[site.name] * len(table), zone_id=zones)
