@@ -1,7 +1,7 @@
-"""Oriented boxes: reading them off the network, merging them across windows, and measuring them on the ground.
+"""Oriented boxes: read off the network, merged across windows, and measured on the ground.
 
-A box is (x, y, a, b, angle): centre, sides along and across the angle, and the angle clockwise from +x as seen on the
-image, in radians, all in pixels of the frame that it is in.
+A box is (x, y, a, b, angle): centre, sides along and across the angle, and the angle clockwise from +x as
+seen on the image, in radians, all in pixels of the frame that it is in.
 """
 
 from __future__ import annotations
@@ -65,13 +65,12 @@ def corners_of(boxes: NDArray[np.floating]) -> Floats:
     along = np.stack([cos, sin], axis=1) * boxes[:, 2:3] / 2
     across = np.stack([-sin, cos], axis=1) * boxes[:, 3:4] / 2
     centre = boxes[:, :2]
-    return np.stack(
-        [centre + along + across, centre + along - across, centre - along - across, centre - along + across], axis=1
-    )
+    front, back = centre + along, centre - along
+    return np.stack([front + across, front - across, back - across, back + across], axis=1)
 
 
 def decode(raw: NDArray[np.float32], confidence: float) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """Boxes (n, 5), scores and classes of one window's raw output (4 + classes + 1, anchors) above a threshold.
+    """Boxes (n, 5), scores and classes above a threshold, of raw output (4 + classes + 1, anchors).
 
     Places that are not finite or have no size are dropped: a network fed with odd pixels may produce them.
     """
@@ -86,19 +85,19 @@ def decode(raw: NDArray[np.float32], confidence: float) -> tuple[Floats, Floats,
 def merge(boxes: Boxes, *, overlap: float = 0.3, inside: float = 0.65) -> Boxes:
     """Keep the most confident of boxes that show the same hull (greedy non-maximum suppression, any class).
 
-    Two boxes show the same hull when their intersection over union exceeds `overlap`, or when one lies inside the other
-    by more than `inside` of the smaller: a part of a hull, or hull and wake. Ships side by side stay two.
+    Two boxes show the same hull when their intersection over union exceeds `overlap`, or when one lies inside
+    the other by more than `inside` of the smaller: a part of a hull, or hull and wake. Ships side by side
+    stay two.
 
-    Overlaps are exact polygon areas of neighbours found by a spatial index, so the cost grows with the number of
-    touching pairs and not with the square of the number of boxes. Ties are broken by place, so the order of the input
-    does not matter.
+    Overlaps are exact polygon areas of neighbours found by a spatial index, so the cost grows with the number
+    of touching pairs and not with the square of the number of boxes. Ties are broken by place, so the order
+    of the input does not matter.
     """
     if len(boxes) < 2:
         return boxes
     import shapely
 
-    centres = boxes.centres
-    order = np.lexsort((centres[:, 0], centres[:, 1], -boxes.scores))
+    order = np.lexsort((boxes.classes, *boxes.corners.reshape(-1, 8).T, -boxes.scores))
     boxes = boxes[order]
     polygons = shapely.polygons(boxes.corners)
     first, second = shapely.STRtree(polygons).query(polygons, predicate="intersects")
@@ -120,7 +119,7 @@ def merge(boxes: Boxes, *, overlap: float = 0.3, inside: float = 0.65) -> Boxes:
 
 @dataclass
 class Measures:
-    """What boxes measure on the ground: length and width in metres, axis in degrees clockwise from true north, 0–180."""
+    """Length and width in metres on the ground; axis in degrees clockwise from true north, below 180."""
 
     length_m: Floats
     width_m: Floats
@@ -130,8 +129,8 @@ class Measures:
 def measure(corners: Floats, grid: Grid) -> Measures:
     """Length, width and axis on the ground of boxes (n, 4, 2) in pixels of a grid.
 
-    On a grid whose pixels are not square on the ground a box is a parallelogram; its sides are then measured as they
-    are, the longer one being the length.
+    On a grid whose pixels are not square on the ground a box is a parallelogram; its sides are then measured
+    as they are, the longer one being the length.
     """
     n = len(corners)
     out = Measures(np.zeros(n), np.zeros(n), np.zeros(n))
@@ -141,5 +140,6 @@ def measure(corners: Floats, grid: Grid) -> Measures:
         lengths = np.hypot(sides[:, 0], sides[:, 1])
         east, north = sides[int(lengths.argmax())]
         out.length_m[i], out.width_m[i] = lengths.max(), lengths.min()
-        out.heading_deg[i] = np.degrees(np.arctan2(east, north)) % 180.0
+        # The remainder of a tiny negative angle rounds to 180 itself, which is 0 again.
+        out.heading_deg[i] = np.degrees(np.arctan2(east, north)) % 180.0 % 180.0
     return out

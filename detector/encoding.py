@@ -1,8 +1,8 @@
 """What the network sees: reflectance as 8-bit numbers, one fixed order of bands, one ground sampling.
 
 The stretch is the square root of reflectance: water (0.01–0.1) gets two thirds of the grey values, bright
-decks are kept apart up to `REFLECTANCE_MAX`, and the noise of the sensor, which grows with the signal, becomes
-nearly even. Training and inference both go through this module, so that they cannot drift apart.
+decks are kept apart up to `REFLECTANCE_MAX`, and the noise of the sensor, which grows with the signal,
+becomes nearly even. Training and inference both go through this module, so that they cannot drift apart.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Why a box is not a vessel: every rejected box keeps the first reason that applies.
 
-Reasons: `land` (nothing round the box is water), `cloud` (it lies in cloud), `size` (no ship has it), `duplicate` (an
-earlier scene of the same overpass shows the same hull). `fixed` is given where looks over time show that it never moves.
+Reasons: `land` (nothing round the box is water), `cloud` (it lies in cloud), `size` (no ship has it),
+`duplicate` (an earlier scene of the same overpass shows the same hull). `fixed` is given where looks over
+time show that it never moves.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from detector import masks
 from detector.boxes import Floats, Measures
 from detector.geometry import Window
 
-#: Metres. Shorter hulls are below one and a half pixels; the longest ship is 399 m and its box may be a pixel more.
+#: Metres. Shorter hulls are below one and a half pixels; the longest ship is 399 m and its box may be a pixel
+#: more.
 LENGTH_RANGE_M = (15.0, 440.0)
 #: Metres. The widest ships are 65 m; two rafted hulls seen as one are wider, and are worth a look.
 WIDTH_RANGE_M = (4.0, 130.0)
@@ -25,7 +27,8 @@ WIDTH_RANGE_M = (4.0, 130.0)
 LAND_SHARE = 0.97
 RING_M = 60.0
 CLOUD_SHARE = 0.5
-#: Granules of one overpass are cut from one pass of a few minutes; the next satellite comes a day or more later.
+#: Granules of one overpass are cut from one pass of a few minutes; the next satellite comes a day or more
+#: later.
 OVERPASS = timedelta(minutes=30)
 
 
@@ -38,7 +41,9 @@ def size_rejected(measures: Measures) -> NDArray[np.bool_]:
     )  # fmt: skip
 
 
-def land_rejected(corners: Floats, water: NDArray[np.bool_], window: Window, pixel_m: float) -> NDArray[np.bool_]:
+def land_rejected(
+    corners: Floats, water: NDArray[np.bool_], window: Window, pixel_m: float
+) -> NDArray[np.bool_]:
     """Which boxes (n, 4, 2 in scene pixels) have no water round them, by the water mask of a window."""
     local = corners - np.array([window.col, window.row])
     dry = [masks.land_fraction(water, box, RING_M / pixel_m) for box in local]
@@ -47,7 +52,8 @@ def land_rejected(corners: Floats, water: NDArray[np.bool_], window: Window, pix
 
 def cloud_rejected(corners: Floats, cloud: NDArray[np.bool_], window: Window) -> NDArray[np.bool_]:
     """Which boxes (n, 4, 2 in scene pixels) lie mostly in cloud, by the cloud mask of a window."""
-    return np.asarray([_share(cloud, box - np.array([window.col, window.row])) > CLOUD_SHARE for box in corners], bool)
+    local = corners - np.array([window.col, window.row])
+    return np.asarray([_share(cloud, box) > CLOUD_SHARE for box in local], bool)
 
 
 def _share(mask: NDArray[np.bool_], box: Floats) -> float:
@@ -62,13 +68,16 @@ def _share(mask: NDArray[np.bool_], box: Floats) -> float:
 
 
 class Overpasses:
-    """Remembers the vessels of earlier scenes, to tell those that overlapping granules of one overpass show twice."""
+    """Remembers the vessels of earlier scenes, to tell those that granules of one overpass show twice."""
 
     def __init__(self) -> None:
         self._seen: list[tuple[datetime, str, NDArray[np.object_]]] = []
 
     def duplicates(
-        self, scene_id: str, acquired: datetime | None, polygons: Sequence[shapely.Polygon]
+        self,
+        scene_id: str,
+        acquired: datetime | None,
+        polygons: Sequence[shapely.Polygon] | NDArray[np.object_],
     ) -> NDArray[np.bool_]:
         """Which polygons (WGS84) an earlier scene of the same overpass has; then remembers these.
 

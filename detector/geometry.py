@@ -51,11 +51,15 @@ class Grid:
     def __post_init__(self) -> None:
         t = self.transform
         if not self.crs:
-            raise GeoreferenceError("the raster has no CRS; pass crs= or write one into the file (gdal_edit -a_srs)")
+            raise GeoreferenceError(
+                "the raster has no CRS; pass crs= or write one into the file (gdal_edit -a_srs)"
+            )
         if not all(math.isfinite(v) for v in t[:6]) or t.a == 0 or t.e == 0:
             raise GeoreferenceError(f"the transform {tuple(t[:6])} has no pixel size; pass transform=")
         if abs(t.b) > 1e-9 * abs(t.a) or abs(t.d) > 1e-9 * abs(t.e):
-            raise GeoreferenceError("the grid is rotated or sheared; warp it to a north-up grid first (gdalwarp)")
+            raise GeoreferenceError(
+                "the grid is rotated or sheared; warp it to a north-up grid first (gdalwarp)"
+            )
 
     @cached_property
     def _to_wgs84(self) -> Any:
@@ -76,7 +80,7 @@ class Grid:
         return np.asarray(lon), np.asarray(lat)
 
     def from_lonlat(self, lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Pixel positions (column, row) of WGS84 longitudes and latitudes; inf where the CRS does not reach."""
+        """Pixel positions (column, row) of WGS84 positions in degrees; inf where the CRS does not reach."""
         xs, ys = self._to_wgs84.transform(np.asarray(lon, float), np.asarray(lat, float), direction="INVERSE")
         cols = (np.asarray(xs) - self.transform.c) / self.transform.a
         rows = (np.asarray(ys) - self.transform.f) / self.transform.e
@@ -91,7 +95,9 @@ class Grid:
         lon, lat = self.to_lonlat([col - 0.5, col + 0.5, col, col], [row, row, row - 0.5, row + 0.5])
         phi = math.radians(float(lat.mean()))
         if not math.isfinite(phi):
-            raise GeoreferenceError(f"pixel ({col:.0f}, {row:.0f}) has no place on Earth in the CRS of the raster")
+            raise GeoreferenceError(
+                f"pixel ({col:.0f}, {row:.0f}) is nowhere on Earth; check the CRS and transform of the raster"
+            )
         w2 = 1.0 - _WGS84_E2 * math.sin(phi) ** 2
         north_m = math.radians(_WGS84_A * (1.0 - _WGS84_E2) / w2**1.5)
         east_m = math.radians(_WGS84_A / math.sqrt(w2) * math.cos(phi))

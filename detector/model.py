@@ -1,14 +1,16 @@
 """The network: which weights there are, whether they are the ones they claim to be, and running them.
 
-Weights are ONNX files, which hold numbers and a graph but no code. Those that ship are listed with their SHA-256 in
-`weights/registry.json` and are checked before each use.
+Weights are ONNX files, which hold numbers and a graph but no code. Those that ship are listed with their
+SHA-256 in `weights/registry.json` and are checked before each use.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +26,8 @@ from detector.resources import weights_path
 
 REGISTRY = "registry.json"
 FORMAT = "bargewatch-obb-1"
+# A protobuf string field (1) of ten bytes, and the tag of the string field (2) that follows it.
+_KEY = b"\x0a\x0abargewatch\x12"
 
 Boxes = NDArray[np.float32]
 
@@ -55,8 +59,15 @@ def registry() -> dict[str, Any]:
     """The weights that ship: ``{"default": name, "weights": {name: {"onnx": file, "onnx_sha256": …}}}``."""
     path = weights_path(REGISTRY)
     if not path.is_file():
-        raise WeightsNotFoundError(f"there is no {path}; install bargewatch again, or pass weights= with an .onnx file")
-    table: dict[str, Any] = json.loads(path.read_text())
+        raise WeightsNotFoundError(
+            f"there is no {path}; install bargewatch again, or pass weights= with an .onnx file"
+        )
+    try:
+        table: dict[str, Any] = json.loads(path.read_bytes())
+        assert table["default"] in table["weights"]
+        assert all({"onnx", "onnx_sha256"} <= set(entry) for entry in table["weights"].values())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+        raise WeightsError(f"{path} is not a registry of weights, or is damaged; install it again") from error
     return table
 
 
@@ -64,7 +75,8 @@ def find_weights(weights: str | os.PathLike[str] | None) -> Weights:
     """Find and check weights by registry name or by path.
 
     Args:
-        weights: None for the default, a name of the registry, or the path of an .onnx file of `bargewatch export`.
+        weights: None for the default, a name of the registry, or the path of an .onnx file of `bargewatch
+            export`.
 
     Raises:
         WeightsNotFoundError: no such name or file.
@@ -75,7 +87,8 @@ def find_weights(weights: str | os.PathLike[str] | None) -> Weights:
         name = str(weights or known["default"])
         entry = known["weights"].get(name)
         if entry is None:
-            raise WeightsNotFoundError(f"there are no weights {name!r}; use {', '.join(known['weights'])} or a path")
+            names = ", ".join(known["weights"])
+            raise WeightsNotFoundError(f"there are no weights {name!r}; use {names} or the path of a file")
         return _checked(name, weights_path(entry["onnx"]), entry["onnx_sha256"])
     path = Path(os.fspath(weights or ""))
     if path.suffix.lower() != ".onnx":
@@ -92,47 +105,65 @@ def _checked(name: str, path: Path, expected: str | None) -> Weights:
         raise WeightsError(f"the weights {path} cannot be read: {error.strerror}") from error
     digest = hashlib.sha256(content).hexdigest()
     if expected is not None and digest != expected:
-        raise WeightsError(f"{path} is not the file that was released (SHA-256 {digest[:12]}…); install it again")
+        raise WeightsError(
+            f"{path} is not the file that was released (SHA-256 {digest[:12]}…); install it again"
+        )
     meta = _metadata(content, path)
-    return Weights(
-        name, path, digest, tuple(meta["classes"]), int(meta["size"]), float(meta["ground_sampling_m"]),
-        float(meta["confidence"]),
-    )  # fmt: skip
+    classes, size = meta["classes"], meta["size"]
+    sampling, confidence = meta["ground_sampling_m"], meta["confidence"]
+    if not (
+        isinstance(classes, list)
+        and classes
+        and all(isinstance(label, str) for label in classes)
+        and isinstance(size, int)
+        and size > 0
+        and isinstance(sampling, int | float)
+        and 0 < sampling < math.inf
+        and isinstance(confidence, int | float)
+        and 0 <= confidence <= 1
+    ):
+        raise WeightsError(f"{path} describes itself wrongly; make it again with bargewatch export")
+    return Weights(name, path, digest, tuple(classes), size, float(sampling), float(confidence))
 
 
 def _metadata(content: bytes, path: Path) -> dict[str, Any]:
     """The JSON that `bargewatch export` keeps in the file, found without an ONNX library.
 
-    metadata_props is the last field that the exporter writes: a protobuf string of known key whose value is JSON.
+    metadata_props is the last field that the exporter writes: a protobuf string of known key whose value is
+    JSON.
     """
-    start = content.rfind(b"\x0a\x0abargewatch\x12")
+    start = content.rfind(_KEY)
     found: Any = None
     if start >= 0:
-        length, at = _varint(content, start + 13)
         try:
+            length, at = _varint(content, start + len(_KEY))
             found = json.loads(content[at : at + length])
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
     wanted = {"format", "classes", "bands", "size", "ground_sampling_m", "confidence"}
     if not isinstance(found, dict) or not wanted <= set(found):
-        raise WeightsError(f"{path} is not a network of bargewatch, or is damaged; make one with bargewatch export")
-    if found["format"] != FORMAT or tuple(found["bands"]) != encoding.BANDS:
-        raise WeightsError(f"{path} is of form {found['format']} with bands {found['bands']}; this version reads {FORMAT}")
+        raise WeightsError(
+            f"{path} is not a network of bargewatch, or is damaged; make one with bargewatch export"
+        )
+    if found["format"] != FORMAT or found["bands"] != list(encoding.BANDS):
+        raise WeightsError(
+            f"{path} is of form {found['format']} with bands {found['bands']}; this version reads {FORMAT}"
+        )
     return found
 
 
 def _varint(content: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = content[at]
-        value |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
+    """A protobuf number of at most ten bytes, and where it ends; ValueError where there is none."""
+    value = 0
+    for shift, byte in enumerate(content[at : at + 10]):
+        value |= (byte & 127) << (7 * shift)
         if byte < 128:
-            return value, at
+            return value, at + shift + 1
+    raise ValueError("the number does not end")
 
 
 class Network:
-    """Loaded weights: encoded windows in, raw boxes out. Safe to call from one thread at a time.
+    """Loaded weights: encoded windows in, raw boxes out. Threads that share one wait for each other.
 
     Args:
         weights: what to load.
@@ -142,9 +173,14 @@ class Network:
     """
 
     def __init__(
-        self, weights: Weights, window: tuple[int, int], threads: int | None = None, runtime: str | None = None
+        self,
+        weights: Weights,
+        window: tuple[int, int],
+        threads: int | None = None,
+        runtime: str | None = None,
     ) -> None:
         self.weights, self.window = weights, window
+        self._lock = threading.Lock()
         runtime = runtime or os.environ.get("BARGEWATCH_RUNTIME") or "openvino"
         if runtime not in _RUNTIMES:
             raise WeightsError(f"there is no runtime {runtime!r}; use {' or '.join(_RUNTIMES)}")
@@ -153,15 +189,17 @@ class Network:
         except ImportError as error:
             raise MissingDependencyError(f"{runtime} is not installed; pip install {runtime}") from error
         except Exception as error:
-            raise WeightsError(f"{runtime} cannot load {weights.path}: {str(error).splitlines()[0]}") from error
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise WeightsError(f"{runtime} cannot load {weights.path}: {reason}") from error
 
     def __call__(self, windows: NDArray[np.uint8]) -> Boxes:
         """(n, 4, rows, columns) encoded windows to (n, 4 + classes + 1, anchors).
 
-        Rows of the result: x, y, sides along and across the angle (network pixels), a score for each class, and the
-        angle in radians, clockwise from +x on the image.
+        Rows of the result: x, y, sides along and across the angle (network pixels), a score for each class,
+        and the angle in radians, clockwise from +x on the image.
         """
-        return self._run(windows)
+        with self._lock:
+            return self._run(windows)
 
 
 Runner = Callable[[NDArray[np.uint8]], Boxes]
@@ -174,7 +212,8 @@ def _openvino(path: Path, window: tuple[int, int], threads: int | None) -> Runne
     model = core.read_model(path)
     model.reshape([1, len(encoding.BANDS), window[1], window[0]])
     settings: dict[str, Any] = {
-        # One request at a time over all threads; 32-bit arithmetic, so that results do not depend on the processor.
+        # One request at a time over all threads; 32-bit arithmetic, so that results do not depend on the
+        # processor.
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "f32",
     }
@@ -221,6 +260,6 @@ def network(weights: Weights, window: tuple[int, int], threads: int | None = Non
 
 
 def scene_window(weights: Weights, pixel_size: Sequence[float]) -> tuple[int, int]:
-    """(columns, rows) of scene pixels that fill the input of a network, from the metres of one column and one row."""
+    """(columns, rows) of scene pixels that fill a network's input, by the metres of one column and row."""
     span = weights.size * weights.ground_sampling_m
     return max(1, round(span / pixel_size[0])), max(1, round(span / pixel_size[1]))

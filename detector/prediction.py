@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -87,8 +88,8 @@ def predict(
     """Find the vessels in one scene or several.
 
     Args:
-        source: a SAFE folder or zip, a GeoTIFF or COG (path or URL), a folder of one-band rasters, a STAC item, an open
-            `Scene`, an array (bands, height, width), or a list of any of these but arrays.
+        source: a SAFE folder or zip, a GeoTIFF or COG (path or URL), a folder of one-band rasters, a STAC
+            item, an open `Scene`, an array (bands, height, width), or a list of any of these but arrays.
         bands: band names of an array or of a file that does not name them, e.g. ("B04", "B03", "B02", "B08").
         transform, crs: place of an array (affine.Affine and anything rasterio takes as a CRS).
         acquired: sensing time, where the source does not tell it.
@@ -103,8 +104,9 @@ def predict(
         The vessel table, sorted by confidence within each scene.
 
     Raises:
-        BargewatchError: one of its children says what is wrong with a scene, the weights or the site. With a list, the
-            first scene that fails ends the call; `bargewatch.predict` and `run` go on with the others.
+        BargewatchError: one of its children says what is wrong with a scene, the weights or the site. With a
+            list, the first scene that fails ends the call; `bargewatch.predict` and `run` go on with the
+            others.
     """
     from detector.loadings.sites import Site, load_site
 
@@ -163,7 +165,7 @@ def _run(
         begun = time.perf_counter()
         result = SceneResult(source if isinstance(source, str) else _name(source))
         try:
-            with open_scene(source, **opening) as scene:
+            with _opened(source, opening) as scene:
                 result.scene_id, result.acquired = scene.id, _utc(scene.acquired)
                 table = _detect(scene, weights, confidence, threads, progress, result)
                 table = _flag_doubles(table, scene, overpasses)
@@ -182,6 +184,12 @@ def _run(
             result.error = error
         result.seconds = time.perf_counter() - begun
         yield result
+
+
+def _opened(source: Any, opening: dict[str, Any]) -> AbstractContextManager[Scene]:
+    """The scene of a source; one that the caller opened stays open afterwards."""
+    scene = open_scene(source, **opening)
+    return nullcontext(scene) if scene is source else scene
 
 
 def _name(source: Any) -> str:
@@ -209,7 +217,8 @@ def _detect(
     pixel = scene.grid.pixel_size()
     if not all(PIXEL_RANGE_M[0] <= size <= PIXEL_RANGE_M[1] for size in pixel):
         raise SceneError(
-            f"{scene.name} has pixels of {pixel[0]:.3g} x {pixel[1]:.3g} m; bargewatch needs the 10 m bands of Sentinel-2"
+            f"{scene.name} has pixels of {pixel[0]:.3g} x {pixel[1]:.3g} m;"
+            " bargewatch needs the 10 m bands of Sentinel-2"
         )
     window = scene_window(weights, pixel)
     overlap = (math.ceil(OVERLAP_M / pixel[0]), math.ceil(OVERLAP_M / pixel[1]))
@@ -231,12 +240,14 @@ def _detect(
         if progress is not None:
             progress(result.windows, len(tiling))
     if not any_data:
-        raise EmptySceneError(f"{scene.name} holds no data: every pixel is no-data or NaN; check the file or its bands")
+        raise EmptySceneError(
+            f"{scene.name} holds no data: every pixel is no-data or NaN; check the file or its bands"
+        )
     return _table(scene, parts, weights)
 
 
 def _read_ahead(scene: Scene, tiling: Tiling) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
-    """Every window with its encoded pixels; the next part of the scene is read while this one is looked at."""
+    """Every window with its encoded pixels; the next part of the scene is read meanwhile."""
     reads = [strip[i : i + _READ] for strip in tiling.strips() for i in range(0, len(strip), _READ)]
     with ThreadPoolExecutor(1, thread_name_prefix="bargewatch-read") as pool:
         ahead = pool.submit(_encoded, scene, reads[0])
@@ -250,7 +261,7 @@ def _read_ahead(scene: Scene, tiling: Tiling) -> Iterator[tuple[Window, NDArray[
 
 
 def _encoded(scene: Scene, windows: list[Window]) -> NDArray[np.uint8]:
-    """Encoded network channels (4, rows, columns) of neighbouring windows of one strip; 0 for a missing band."""
+    """Encoded channels (4, rows, columns) of neighbouring windows of one strip; 0 for a missing band."""
     first, last = windows[0], windows[-1]
     whole = Window(first.col, first.row, last.col + last.width - first.col, first.height)
     bands = [band for band in BANDS if band in scene.bands]
@@ -275,14 +286,15 @@ def _water(pixels: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
 
 
 def _look(
-    scene: Scene, net: Network, tiling: Tiling, window: Window, pixels: NDArray[np.uint8], water: NDArray[np.bool_],
-    confidence: float, pixel_m: float,
+    scene: Scene, net: Network, tiling: Tiling, window: Window, pixels: NDArray[np.uint8],
+    water: NDArray[np.bool_], confidence: float, pixel_m: float,
 ) -> _Found:  # fmt: skip
     """The boxes that one window answers for, in scene pixels, with the reasons that its masks give."""
     size = net.weights.size
     raw = net(np.ascontiguousarray(pixels)[None])[0]
     xyabr, scores, classes = decode(raw, confidence)
-    corners = corners_of(xyabr) * np.array([window.width, window.height]) / size + np.array([window.col, window.row])
+    corners = corners_of(xyabr) * np.array([window.width, window.height]) / size
+    corners += np.array([window.col, window.row])
     boxes = Boxes(corners, scores, classes)
     centre = boxes.centres
     mine = tiling.owns(window, centre[:, 0], centre[:, 1], _SLACK * 10.0 / pixel_m)
@@ -305,11 +317,13 @@ def _table(scene: Scene, parts: list[_Found], weights: Weights) -> Detections:
     boxes, reasons = every[chosen], np.concatenate([part.reasons for part in parts])[chosen]
     measures = measure(boxes.corners, scene.grid)
     reasons[(reasons == "") & filters.size_rejected(measures)] = "size"
-    ring = boxes.corners.reshape(-1, 2)
-    lon, lat = scene.grid.to_lonlat(ring[:, 0], ring[:, 1])
-    polygons = shapely.polygons(np.stack([lon, lat], axis=1).reshape(-1, 4, 2))
     centre = boxes.centres
     lon, lat = scene.grid.to_lonlat(centre[:, 0], centre[:, 1])
+    lon = (lon + 180.0) % 360.0 - 180.0
+    ring_lon, ring_lat = scene.grid.to_lonlat(boxes.corners[:, :, 0], boxes.corners[:, :, 1])
+    # A box across the antimeridian goes on beyond 180 degrees, for it must not reach round the world.
+    ring_lon = lon[:, None] + (ring_lon - lon[:, None] + 180.0) % 360.0 - 180.0
+    polygons = shapely.polygons(np.stack([ring_lon, ring_lat], axis=-1))
     n = len(boxes)
     return Detections.from_columns(
         **{
@@ -317,7 +331,7 @@ def _table(scene: Scene, parts: list[_Found], weights: Weights) -> Detections:
             "acquired": [_utc(scene.acquired)] * n,
             "class": [weights.classes[i] for i in boxes.classes],
             "confidence": boxes.scores,
-            "lon": (lon + 180.0) % 360.0 - 180.0,
+            "lon": lon,
             "lat": lat,
             "length_m": measures.length_m,
             "width_m": measures.width_m,

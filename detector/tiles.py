@@ -1,8 +1,9 @@
 """Fixed-shape overlapping windows over a scene, and which window answers for which pixel.
 
-A hull that touches the border of a window is seen cut there, but the overlap shows it whole to a neighbour. Each
-window therefore owns the part of itself that lies at least half an overlap inside, and a box counts only for the window
-that owns its centre. So a hull comes out once and whole as long as it is no longer than the overlap.
+A hull that touches the border of a window is seen cut there, but the overlap shows it whole to a neighbour.
+Each window therefore owns the part of itself that lies at least half an overlap inside, and a box counts only
+for the window that owns its centre. So a hull comes out once and whole as long as it is no longer than the
+overlap.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Tiling:
     def __post_init__(self) -> None:
         for size, shared in zip(self.window, self.overlap, strict=True):
             if not 0 <= shared < size:
-                raise ConfigError(f"the overlap must be smaller than the window, got {shared} of {size} pixels")
+                raise ConfigError(
+                    f"the overlap must be smaller than the window, got {shared} of {size} pixels"
+                )
         if self.width < 1 or self.height < 1:
             raise ConfigError(f"a raster of {self.width} x {self.height} pixels cannot be tiled")
 
@@ -58,14 +61,16 @@ class Tiling:
         for row in self.rows:
             yield [Window(col, row, *self.window) for col in self.columns]
 
-    def owns(self, window: Window, x: NDArray[np.floating], y: NDArray[np.floating], slack: float) -> NDArray[np.bool_]:
+    def owns(
+        self, window: Window, x: NDArray[np.floating], y: NDArray[np.floating], slack: float
+    ) -> NDArray[np.bool_]:
         """Which pixel positions of the raster a window answers for.
 
         Args:
             window: one of this tiling.
             x, y: positions in raster pixels.
-            slack: pixels by which neighbours' parts overlap, so that a box whose centre is placed on either side of the
-                border by two windows is not lost between them; merging removes the double.
+            slack: pixels by which neighbours' parts overlap, so that a box whose centre two windows
+                place on either side of the border is not lost between them; merging removes the double.
         """
         inside = np.ones(np.shape(x), bool)
         for position, origin, origins, size in (
@@ -86,7 +91,7 @@ def _origins(length: int, size: int, overlap: int) -> list[int]:
 
 
 def _own_range(origin: int, origins: list[int], size: int) -> tuple[float, float]:
-    """Where a window's own part begins and ends: halfway through each overlap, unbounded at the raster's edges."""
+    """Where a window's own part begins and ends: halfway through each overlap, unbounded at the edges."""
     i = origins.index(origin)
     low = -math.inf if i == 0 else (origin + origins[i - 1] + size) / 2
     high = math.inf if i == len(origins) - 1 else (origins[i + 1] + origin + size) / 2

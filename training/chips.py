@@ -108,7 +108,7 @@ def read_encoded(scene: Any, window: Window, stand_ins: dict[str, str]) -> NDArr
     Raises:
         MissingBandError: red, green or blue is neither there nor stood in for.
     """
-    wanted = [stand_ins.get(band, band) for band in BANDS]
+    wanted = [band if band in scene.bands else stand_ins.get(band, band) for band in BANDS]
     present = [band for band in wanted if band in scene.bands]
     for band in wanted[:3]:
         if band not in scene.bands:
@@ -128,6 +128,8 @@ def _cut_scene(labelled: LabelledScene, folder: Path, classes: tuple[str, ...]) 
     with open_scene(labelled.path, require=()) as scene:
         grid = scene.grid
         corners = np.array([label.corners for label in labelled.labels], np.float32).reshape(-1, 4, 2)
+        if unknown := {label.name for label in labelled.labels} - set(classes):
+            raise ConfigError(f"{labelled.name} has the class {unknown.pop()!r}; add it to `classes` or to `drop`")
         class_ids = np.array([classes.index(label.name) for label in labelled.labels], np.int64)
         ignore = np.array([label.ignore for label in labelled.labels], bool)
         for row in _origins(grid.height):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -16,7 +16,18 @@ T = TypeVar("T")
 
 @dataclass
 class SourceConfig:
-    """One source of labels."""
+    """One source of labels; see `training.datasets.load_source`.
+
+    Attributes:
+        format: coco, yolo (a folder of text files) or vector (GeoJSON, GeoPackage).
+        labels, images: relative to the data folder.
+        obb: for coco, how boxes are written: corners or cxcywha.
+        place: the place of all its images; by default each image is a place of its own.
+        corrections: a file of corrections in configs/.
+        names: for yolo, the name of each class number.
+        drop: classes that are background; classes not known to bargewatch become ignore areas.
+        stand_ins: for an image's stem, the bands to show in place of missing ones.
+    """
 
     format: str
     labels: str
@@ -24,6 +35,7 @@ class SourceConfig:
     obb: str = "corners"
     place: str | None = None
     corrections: str | None = None
+    names: list[str] = field(default_factory=lambda: ["vessel"])
     drop: list[str] = field(default_factory=list)
     stand_ins: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -78,37 +90,69 @@ def _build(cls: type[T], given: Any, where: str) -> T:
         raise ConfigError(f"{where} must be a table of settings, not {given!r}")
     hints = get_type_hints(cls)
     known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
-    if unknown := sorted(set(given) - known):
+    if unknown := sorted(str(name) for name in set(given) - known):
         raise ConfigError(f"{where} has the unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
-    values: dict[str, Any] = {}
-    for name, value in given.items():
-        hint = hints[name]
-        if hint == list[SourceConfig]:
-            values[name] = [_build(SourceConfig, v, f"{where}.{name}[{i}]") for i, v in enumerate(value)]
-        elif is_dataclass(hint):
-            values[name] = _build(hint, value, f"{where}.{name}")  # type: ignore[arg-type]
-        elif hint is float and isinstance(value, int):
-            values[name] = float(value)
-        elif hint in (int, float, str) and not isinstance(value, hint):
-            raise ConfigError(f"{where}.{name} must be {hint.__name__}, not {value!r}")
-        else:
-            values[name] = value
     try:
-        return cls(**values)
+        return cls(**{name: _value(hints[name], value, f"{where}.{name}") for name, value in given.items()})
     except TypeError as error:
         raise ConfigError(f"{where}: {error}") from error
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    if is_dataclass(hint):
+        return _build(hint, value, where)  # type: ignore[arg-type]
+    if get_origin(hint) is list:
+        (item,) = get_args(hint)
+        if not isinstance(value, list):
+            raise ConfigError(f"{where} must be a list, not {value!r}")
+        return [_value(item, one, f"{where}[{i}]") for i, one in enumerate(value)]
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint in (int, float, str) and (not isinstance(value, hint) or isinstance(value, bool)):
+        raise ConfigError(f"{where} must be {hint.__name__}, not {value!r}")
+    return value
+
+
+def _check(config: TrainConfig, where: str) -> None:
+    """Numbers that could only fail later, in the middle of a run.
+
+    Raises:
+        ConfigError: the first that is out of range.
+    """
+    s, o = config.sampling, config.optimise
+    rules = (
+        (not config.classes or len(set(config.classes)) < len(config.classes), "classes", "names, each once"),
+        (s.size < 64 or s.size % 32, "sampling.size", "a multiple of 32 from 64 on"),
+        (s.samples < o.batch, "sampling.samples", "at least one batch"),
+        (not 0 <= s.near_vessel < 1, "sampling.near_vessel", "a share from 0 to below 1"),
+        (not 0 <= s.drop_near_infrared <= 1, "sampling.drop_near_infrared", "a share from 0 to 1"),
+        (not 0 <= s.strength <= 1.25, "sampling.strength", "from 0 to 1.25"),
+        (len(s.scale) != 2 or not 0 < min(s.scale) or s.scale[0] > s.scale[-1], "sampling.scale", "two factors, low, high"),
+        (o.epochs < 1, "optimise.epochs", "at least 1"),
+        (o.batch < 1, "optimise.batch", "at least 1"),
+        (not o.learning_rate > 0, "optimise.learning_rate", "above 0"),
+        (o.threads < 1, "optimise.threads", "at least 1"),
+        (o.workers < 0, "optimise.workers", "0 or more"),
+    )
+    for wrong, name, must in rules:
+        if wrong:
+            raise ConfigError(f"{where}.{name} must be {must}")
 
 
 def read_config(path: Path) -> TrainConfig:
     """Read and check a training configuration.
 
     Raises:
-        ConfigError: not YAML, an unknown or missing setting, or one of the wrong type.
+        ConfigError: not YAML, an unknown or missing setting, or one of the wrong type or range.
     """
     try:
-        return _build(TrainConfig, yaml.safe_load(path.read_text()), path.name)
-    except (OSError, yaml.YAMLError) as error:
+        config = _build(TrainConfig, yaml.safe_load(path.read_text()), path.name)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        if isinstance(error, ConfigError):
+            raise
         raise ConfigError(f"the configuration {path} cannot be read: {error}") from error
+    _check(config, path.name)
+    return config
 
 
 def read_folds(name: str = "folds.yaml") -> tuple[dict[str, list[str]], list[str]]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from detector.errors import ConfigError, LabelError
 from detector.resources import config_path
 from training.config import SourceConfig, TrainConfig, read_folds
+from training.labelfiles import read_vector, read_yolo
 from training.labels import LabelledScene, apply_corrections, read_coco
+
+log = logging.getLogger(__name__)
 
 
 def load_source(source: SourceConfig, data: Path, *, corrected: bool = True) -> list[LabelledScene]:
@@ -20,26 +26,51 @@ def load_source(source: SourceConfig, data: Path, *, corrected: bool = True) -> 
 
     Raises:
         LabelError: the labels are absent or cannot be understood.
+        ConfigError: the format is unknown.
     """
-    labels = data / source.labels
-    if not labels.is_file():
-        raise LabelError(f"there are no labels at {labels}; fetch the data (make data) or set --data")
-    if source.format != "coco":
-        raise ConfigError(f"label format {source.format!r} is unknown; use coco")
-    scenes = read_coco(
-        labels, data / source.images, obb=source.obb, place=source.place, drop=source.drop,
-        stand_ins=source.stand_ins,
-    )  # fmt: skip
+    labels, images = data / source.labels, data / source.images
+    if not labels.exists():
+        raise LabelError(f"there are no labels at {labels}; fetch the data (bargewatch data) or set --data")
+    common: dict[str, Any] = {"place": source.place, "drop": source.drop, "stand_ins": source.stand_ins}
+    if source.format == "coco":
+        scenes = read_coco(labels, images, obb=source.obb, **common)
+    elif source.format == "yolo":
+        scenes = read_yolo(labels, images, names=source.names, **common)
+    elif source.format == "vector":
+        scenes = read_vector(labels, images, **common)
+    else:
+        raise ConfigError(f"label format {source.format!r} is unknown; use coco, yolo or vector")
     if corrected and source.corrections:
         apply_corrections(scenes, config_path(source.corrections))
     return scenes
 
 
 def load_scenes(config: TrainConfig, data: Path, *, corrected: bool = True) -> list[LabelledScene]:
-    """All labelled scenes of a configuration, without the places of the test group."""
+    """All labelled scenes of a configuration, without the places of the test group.
+
+    Raises:
+        LabelError: labels are absent or cannot be understood, or nothing is left.
+    """
     _, test = read_folds(config.folds)
     scenes = [s for source in config.data for s in load_source(source, data, corrected=corrected)]
-    return [scene for scene in scenes if scene.place not in test and scene.path.is_file()]
+    scenes = [scene for scene in scenes if not is_test(scene, test)]
+    for scene in scenes:
+        if not scene.path.exists():
+            log.warning("%s is labelled but not there; it is left out", scene.path)
+    scenes = [scene for scene in scenes if scene.path.exists()]
+    if not scenes:
+        raise LabelError(f"{data} holds no labelled scene outside the test group; fetch the data (bargewatch data)")
+    return scenes
+
+
+def is_test(scene: LabelledScene, test: Sequence[str]) -> bool:
+    """Whether a scene is of the test group: by its place, or by its file or folder being named after such a place."""
+    names = [scene.place, scene.path.stem, scene.path.parent.name]
+    return any(_plain(place) == _plain(name) for place in test for name in names)
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace(" ", "_").replace("-", "_")
 
 
 def split(scenes: list[LabelledScene], config: TrainConfig, fold: str | None) -> list[LabelledScene]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 import detector
 from detector.detections import Detections
-from detector.errors import ConfigError, MissingBandError, WeightsNotFoundError
+from detector.errors import ConfigError, MissingBandError, SceneError, WeightsNotFoundError
 from training.labels import LabelledScene
 from training.matching import LocalPlane, SceneBoxes
 from training.scores import Matched, bootstrap_f1, cross_fit_thresholds, curve, match_scene, pool, row
@@ -92,22 +92,24 @@ def predict_all(
     mode: str,
     cache_folder: Path,
     say: Callable[[str], None] = log.info,
-) -> tuple[list[Predicted], list[dict[str, str]]]:
+) -> tuple[list[Predicted], list[dict[str, Any]]]:
     """Predict every scene with the weights of its place.
 
     Returns:
-        predictions, and the scenes that could not be predicted with the reason.
+        predictions, and the scenes without one: their name, the `reason`, and whether something `failed`.
     """
     done: list[Predicted] = []
-    skipped: list[dict[str, str]] = []
+    skipped: list[dict[str, Any]] = []
     for scene in scenes:
         if scene.place not in weights:
-            skipped.append({"scene": scene.name, "reason": "no weights leave this place out"})
+            skipped.append({"scene": scene.name, "reason": "no weights leave this place out", "failed": False})
             continue
         try:
             done.append(predict_scene(scene, weights[scene.place], mode, cache_folder))
-        except MissingBandError as error:
-            skipped.append({"scene": scene.name, "reason": str(error)})
+        except SceneError as error:
+            # That a labelled scene lacks bands is known and no failure; anything else is.
+            failed = not isinstance(error, MissingBandError)
+            skipped.append({"scene": scene.name, "reason": str(error), "failed": failed})
             say(f"{scene.name}: skipped, {error}")
             continue
         say(f"{scene.name}: {len(scene.labels)} labels, {len(done[-1].detections)} raw detections")

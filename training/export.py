@@ -16,8 +16,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from detector.atomic import replacing
 from detector.encoding import BANDS, GROUND_SAMPLING_M
-from detector.errors import WeightsError
+from detector.errors import ConfigError, WeightsError
+from training.checkpoints import load_network
+
+__all__ = ["Enlarged", "check_agreement", "export_onnx", "load_network", "sha256"]
 
 OPSET = 17
 
@@ -43,25 +47,10 @@ class Enlarged(nn.Module):
         return out[0] if isinstance(out, tuple | list) else out
 
 
-def load_network(checkpoint: Path) -> nn.Module:
-    """The moving average of a training checkpoint as a network ready for inference, without running its pickle.
-
-    Raises:
-        WeightsError: the file is not a checkpoint of an oriented-box network.
-    """
-    from ultralytics.nn.tasks import load_checkpoint
-
-    try:
-        model, _ = load_checkpoint(checkpoint, device=torch.device("cpu"), fuse=False)
-    except Exception as error:
-        raise WeightsError(f"{checkpoint} cannot be read as a YOLO checkpoint: {error}") from error
-    return model.float().eval()
-
-
 def export_onnx(
     checkpoint: Path, out: Path, *, size: int = 768, confidence: float = 0.25, extra: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Write the ONNX network and return its metadata.
+    """Write the ONNX network, whole or not at all, and return its metadata.
 
     Args:
         checkpoint: a checkpoint of training.
@@ -71,36 +60,60 @@ def export_onnx(
         extra: more metadata to keep in the file.
 
     Raises:
-        WeightsError: the exported network and the trained one differ by more than rounding.
+        WeightsError: the checkpoint is no such network, or the exported one differs from it by more than rounding.
+        ConfigError: the size is no multiple of 32.
     """
     import onnx
 
+    if size % 32 or size < 64:
+        raise ConfigError(f"the network input cannot be {size} pixels wide; use a multiple of 32 from 64 on")
     network = load_network(checkpoint)
     names = list(network.names.values())
-    network = network.fuse(verbose=False)
+    network = network.fuse(verbose=False).half().float()  # the file keeps weights in half precision
     network.model[-1].export = True
     network.model[-1].format = "onnx"
     wrapped = Enlarged(network, size).eval()
     window = int(round(size * GROUND_SAMPLING_M / 10.0))
     example = torch.zeros(1, len(BANDS), window, window, dtype=torch.uint8)
-    with torch.no_grad():
-        wrapped(example)
-        torch.onnx.export(
-            wrapped, (example,), str(out), opset_version=OPSET, input_names=["window"], output_names=["boxes"],
-            dynamic_axes={"window": {0: "n", 2: "h", 3: "w"}, "boxes": {0: "n"}}, dynamo=False,
-        )  # fmt: skip
-    graph = onnx.load(str(out))
     metadata = {
         "format": "bargewatch-obb-1", "classes": names, "bands": list(BANDS), "size": size,
         "ground_sampling_m": GROUND_SAMPLING_M, "confidence": confidence, **(extra or {}),
     }  # fmt: skip
-    del graph.metadata_props[:]
-    entry = graph.metadata_props.add()
-    entry.key, entry.value = "bargewatch", json.dumps(metadata)
-    onnx.checker.check_model(graph)
-    onnx.save(graph, str(out))
-    check_agreement(wrapped, out, window)
+    with replacing(out) as draft:
+        with torch.no_grad():
+            wrapped(example)
+            torch.onnx.export(
+                wrapped, (example,), str(draft), opset_version=OPSET, input_names=["window"], output_names=["boxes"],
+                dynamic_axes={"window": {0: "n", 2: "h", 3: "w"}, "boxes": {0: "n"}}, dynamo=False,
+            )  # fmt: skip
+        graph = onnx.load(str(draft))
+        _store_in_half_precision(graph)
+        del graph.metadata_props[:]
+        entry = graph.metadata_props.add()
+        entry.key, entry.value = "bargewatch", json.dumps(metadata)
+        onnx.checker.check_model(graph)
+        onnx.save(graph, str(draft))
+        check_agreement(wrapped, draft, window)
     return metadata
+
+
+def _store_in_half_precision(graph: Any) -> None:
+    """Keep large weights as 16-bit numbers that the graph turns into 32-bit ones: half the file, the same arithmetic."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in graph.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(tensor)
+        if values.size < 256 or not np.array_equal(values.astype(np.float16).astype(np.float32), values):
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.graph.node]
+    del graph.graph.node[:]
+    graph.graph.node.extend(nodes)
 
 
 def check_agreement(wrapped: nn.Module, onnx_file: Path, window: int, tolerance: float = 2e-3) -> float:

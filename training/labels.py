@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from detector.errors import LabelError
 
 
-@dataclass
+@dataclass(eq=False)
 class Label:
     """One labelled object.
 
@@ -137,6 +137,8 @@ def read_coco(
             for image in coco["images"]
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, LabelError):
+            raise
         raise LabelError(f"{path} is not a COCO label file: {type(error).__name__} {error}") from error
 
 
@@ -144,16 +146,21 @@ def apply_corrections(scenes: list[LabelledScene], path: Path) -> None:
     """Apply a corrections file in place: add, remove, ignore and reshape, each by image name and label id.
 
     Raises:
-        LabelError: the file names a label that does not exist, or an unknown operation.
+        LabelError: the file cannot be read, names a label that does not exist, or an unknown operation.
     """
     by_name = {scene.path.name: scene for scene in scenes}
-    for image, corrections in json.loads(path.read_text())["images"].items():
-        if image not in by_name:
-            continue  # a user may have fetched some of the ports only
-        scene = by_name[image]
-        by_id = {label.id: label for label in scene.labels}
-        for correction in corrections:
-            _correct(scene, by_id, correction, f"{path.name}, {image}")
+    try:
+        for image, corrections in json.loads(path.read_text())["images"].items():
+            if image not in by_name:
+                continue  # a user may have fetched some of the ports only
+            scene = by_name[image]
+            by_id = {label.id: label for label in scene.labels}
+            for correction in corrections:
+                _correct(scene, by_id, correction, f"{path.name}, {image}")
+    except LabelError:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise LabelError(f"{path} is not a file of corrections: {type(error).__name__} {error}") from error
 
 
 def _correct(scene: LabelledScene, by_id: dict[Any, Label], correction: dict[str, Any], where: str) -> None:

@@ -84,7 +84,9 @@ class ChipSampler(Dataset[dict[str, Any]]):
         linear, offset = self._affine(rng, chip, focus)
         # OpenCV puts (0, 0) at the centre of the first pixel, boxes at its corner: half a pixel away.
         matrix = np.column_stack([linear, offset + linear @ [0.5, 0.5] - 0.5])
-        crop = cv2.warpAffine(image, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR, borderValue=0)
+        crop: Any = cv2.warpAffine(
+            image, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR, borderValue=0
+        )
         augment = pixel_augmentation(
             int(rng.integers(2**31)), drop_near_infrared=self.drop_near_infrared, strength=self.strength
         )

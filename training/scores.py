@@ -22,6 +22,8 @@ from training.matching import (
 
 RADII_M = (150, 50)
 AXIS_DEG = 10.0
+DEFAULT_THRESHOLD = 0.25
+"""Where there are no labels to choose one on."""
 GRID = np.round(np.arange(0.02, 0.96, 0.01), 2)
 """Thresholds that are tried."""
 
@@ -108,7 +110,9 @@ def count(matched: Matched, threshold: float | NDArray[np.float64], radius: int)
 def best_threshold(matched: Matched) -> float:
     """The threshold of largest F1 at 150 m; the middle one where several are equally good."""
     f1 = np.array([count(matched, t, RADII_M[0]).f1 for t in GRID])
-    best = np.flatnonzero(f1 >= np.nanmax(f1) - 1e-12) if np.isfinite(f1).any() else np.array([len(GRID) // 2])
+    if not matched.labels or not np.nanmax(f1) > 0:
+        return DEFAULT_THRESHOLD
+    best = np.flatnonzero(f1 >= np.nanmax(f1) - 1e-12)
     return float(GRID[best[len(best) // 2]])
 
 

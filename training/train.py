@@ -17,6 +17,8 @@ from ultralytics.models.yolo.obb import OBBTrainer
 from ultralytics.utils import DEFAULT_CFG
 
 from detector.encoding import BANDS
+from detector.errors import ConfigError
+from training import checkpoints
 from training.chips import cut_chips, read_index
 from training.config import TrainConfig
 from training.datasets import load_scenes, split
@@ -79,6 +81,7 @@ class ChipTrainer(OBBTrainer):
         super()._setup_train()
         # On two cores with AVX-512 the channels-last layout trains 1.7 times as fast (7.6 against 4.5 crops a second).
         self.model = self.model.to(memory_format=torch.channels_last)
+        torch.set_num_threads(self.config.optimise.threads)  # ultralytics leaves one processor idle
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """0–255 to 0–1, in the memory layout of the network."""
@@ -110,6 +113,14 @@ def _one_thread(worker: int) -> None:
     torch.set_num_threads(1)
 
 
+def _start(name: str, data: Path) -> str | Path:
+    """The weights to start from: a path, a file of ``weights/`` in the data folder, or a name for ultralytics."""
+    fetched = data / "weights" / name
+    if not Path(name).is_file() and fetched.is_file():
+        return fetched
+    return name
+
+
 def train(
     config: TrainConfig, data: Path, runs: Path, *, fold: str | None = None, resume: bool = False
 ) -> Path:
@@ -120,21 +131,34 @@ def train(
         data: folder that the label sources are relative to.
         runs: the run is kept in ``runs/<fold or all>``.
         fold: leave this fold's places out.
-        resume: go on from the run's last checkpoint, if there is one.
+        resume: go on from the run's last checkpoint, if there is one; a finished run is left as it is.
+
+    Raises:
+        ConfigError: the folder holds a run already and `resume` is not asked for, or it has other settings, or
+            there is no such fold.
+        LabelError: the labels are absent or cannot be understood.
     """
     run = runs / (fold or "all")
     last = run / "weights" / "last.pt"
-    resuming = resume and last.is_file()
+    resuming = last.is_file()
+    if resuming and not resume:
+        raise ConfigError(f"{run} holds a run already; go on with it (--resume) or name another --runs folder")
     chips = run / "chips"
-    if not resuming:
+    if resuming:
+        if (run / "train.yaml").read_text() != config.to_yaml():
+            raise ConfigError(f"{run} was started with other settings, see its train.yaml; name another --runs folder")
+        done, planned = checkpoints.epochs_done(last)
+        if done >= planned:
+            log.info("%s has all its %d epochs; nothing to do", run, planned)
+            return last
+    else:
         scenes = split(load_scenes(config, data), config, fold)
         cut = cut_chips(scenes, chips, tuple(config.classes))
         log.info("%d chips of %d scenes, places: %s", len(cut), len(scenes), sorted({c.place for c in cut}))
         (run / "train.yaml").write_text(config.to_yaml())
     o = config.optimise
-    torch.set_num_threads(o.threads)
     overrides: dict[str, Any] = {
-        "model": str(last) if resuming else config.start, "data": "chips", "imgsz": config.sampling.size,
+        "model": str(last if resuming else _start(config.start, data)), "data": "chips", "imgsz": config.sampling.size,
         "epochs": o.epochs, "batch": o.batch, "nbs": o.batch, "optimizer": "AdamW", "lr0": o.learning_rate,
         "lrf": o.final_learning_rate, "cos_lr": True, "weight_decay": o.weight_decay,
         "warmup_epochs": o.warmup_epochs, "warmup_bias_lr": 0.01, "freeze": o.freeze or None, "seed": config.seed,

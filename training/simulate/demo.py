@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -63,6 +64,17 @@ class DemoResult:
             "The scene is painted; it shows that the pipeline runs, not how well it does on real images."
         )
         return "\n".join(lines)
+
+    def moved(self, old: Path, new: Path) -> DemoResult:
+        """The same result after its folder was renamed."""
+        files = {name: getattr(self, name) for name in ("scene", "table", "truth", "picture", "site")}
+        return replace(self, **{k: new / f.relative_to(old) for k, f in files.items() if f is not None})
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as plain JSON types."""
+        counts = {name: getattr(self, name) for name in ("total", "found", "close", "false", "length_error_m")}
+        files = {name: str(getattr(self, name)) for name in ("scene", "table", "truth", "picture", "site")}
+        return {**counts, "missed": [vessel.id for vessel in self.missed], **files}
 
 
 def match_positions(
