@@ -35,8 +35,8 @@ Progress = Callable[[int, int], None]
 
 #: Metres that neighbouring windows share: the longest ship and a margin on both sides.
 OVERLAP_M = 480.0
-#: Pixel sizes on the ground that the network was trained for; beyond them a ship has another look.
-PIXEL_RANGE_M = (4.0, 20.0)
+#: Pixel sizes on the ground in which a 10 m image is distributed (3 m: EPSG:3857 at 72° N); others look different.
+PIXEL_RANGE_M = (3.0, 20.0)
 #: Windows read at once; a wide mosaic is read in several parts, so memory does not grow with its width.
 _READ = 32
 #: Pixels (of 10 m) by which the parts that windows answer for overlap; see `Tiling.owns`.
@@ -302,8 +302,9 @@ def _look(
     boxes = merge(boxes[mine])
     reasons = np.full(len(boxes), "", dtype="<U9")
     if len(boxes):
-        reasons[filters.cloud_rejected(boxes.corners, masks.cloud(scene, window), window)] = "cloud"
         reasons[filters.land_rejected(boxes.corners, water, window, pixel_m)] = "land"
+        cloudy = filters.cloud_rejected(boxes.corners, masks.cloud(scene, window), window)
+        reasons[(reasons == "") & cloudy] = "cloud"
     return _Found(boxes, reasons)
 
 

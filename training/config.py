@@ -27,6 +27,7 @@ class SourceConfig:
         names: for yolo, the name of each class number.
         drop: classes that are background; classes not known to bargewatch become ignore areas.
         stand_ins: for an image's stem, the bands to show in place of missing ones.
+        optional: leave the source out, with a warning, where its labels are absent.
     """
 
     format: str
@@ -38,6 +39,7 @@ class SourceConfig:
     names: list[str] = field(default_factory=lambda: ["vessel"])
     drop: list[str] = field(default_factory=list)
     stand_ins: dict[str, dict[str, str]] = field(default_factory=dict)
+    optional: bool = False
 
 
 @dataclass
@@ -108,7 +110,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return [_value(item, one, f"{where}[{i}]") for i, one in enumerate(value)]
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if hint in (int, float, str) and (not isinstance(value, hint) or isinstance(value, bool)):
+    if hint in (int, float, str, bool) and (not isinstance(value, hint) or isinstance(value, bool) is not (hint is bool)):
         raise ConfigError(f"{where} must be {hint.__name__}, not {value!r}")
     return value
 

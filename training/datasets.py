@@ -30,6 +30,9 @@ def load_source(source: SourceConfig, data: Path, *, corrected: bool = True) -> 
     """
     labels, images = data / source.labels, data / source.images
     if not labels.exists():
+        if source.optional:
+            log.warning("there are no labels at %s; the source is left out", labels)
+            return []
         raise LabelError(f"there are no labels at {labels}; fetch the data (bargewatch data) or set --data")
     common: dict[str, Any] = {"place": source.place, "drop": source.drop, "stand_ins": source.stand_ins}
     if source.format == "coco":

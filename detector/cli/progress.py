@@ -43,9 +43,10 @@ class Progress:
         click.echo(f"\r{text}", nl=False, err=True)
 
     def done(self, line: str) -> None:
-        """One scene is finished; `line` says what came of it."""
+        """One scene is finished; `line` says what came of it, if anything is to be said."""
         self._finished += 1
-        self.say(line)
+        if line:
+            self.say(line)
 
     def say(self, line: str) -> None:
         """A line, above the bar where there is one."""

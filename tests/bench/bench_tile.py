@@ -59,7 +59,7 @@ def scored(row: dict[str, Any], truth: Any) -> dict[str, Any]:
     if truth is not None:
         from training.simulate.demo import REACH_M, match_positions
 
-        match = match_positions(*truth, lon, lat, REACH_M)
+        match = match_positions(truth[0], truth[1], lon, lat, REACH_M)
         row |= {"found": len(match.pairs), "missed": len(match.missed), "false": len(match.false), "total": len(truth[0])}
     return row
 
@@ -95,7 +95,9 @@ class Rows:
         self.rows.append(scored(row, self._truth))
 
 
-def measure(options: argparse.Namespace, weights: Any, checkpoint: Path | None) -> tuple[list[dict[str, Any]], str, list[int]]:
+def measure(
+    options: argparse.Namespace, weights: Any, checkpoint: Path | None
+) -> tuple[list[dict[str, Any]], str, list[int]]:  # fmt: skip
     """All rows of the table, the name of the scene, and its (width, height)."""
     threads, out = options.threads, options.out
     safe = None
@@ -217,9 +219,12 @@ def main(given: list[str] | None = None) -> int:
     if checkpoint is not None and not checkpoint.is_file():
         sys.exit(f"bench_tile: there is no checkpoint {checkpoint}")
     options.out.mkdir(parents=True, exist_ok=True)
+    box = machine(options.threads)
+    if box["load_before"] > 0.5:
+        print(f"bench_tile: the machine is busy (load {box['load_before']}); times will not hold", file=sys.stderr)
     rows, scene, size = measure(options, weights, checkpoint)
     results = {
-        "machine": machine(options.threads),
+        "machine": box,
         "scene": {"name": scene, "width": size[0], "height": size[1]},
         "weights": {"name": weights.name, "sha256": weights.sha256, "confidence": weights.confidence},
         "rows": rows,

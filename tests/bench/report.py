@@ -19,7 +19,7 @@ def machine(threads: int) -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "threads": threads,
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
-        "load_after": round(load, 2),
+        "load_before": round(load, 2),
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: _version(name) for name in _PACKAGES},
@@ -32,7 +32,8 @@ def _cpu() -> str:
     if not path.is_file():
         return platform.processor() or platform.machine()
     lines = [line for line in path.read_text().split("\n\n")[0].splitlines() if ":" in line]
-    first = dict((part.strip() for part in line.split(":", 1)) for line in lines)
+    pairs = (line.split(":", 1) for line in lines)
+    first = {name.strip(): value.strip() for name, value in pairs}
     if "model name" not in first:
         return platform.machine()
     vectors = [name for name in ("avx2", "avx512f", "avx512_vnni", "amx_tile") if name in first.get("flags", "").split()]
@@ -66,7 +67,7 @@ def markdown(results: dict[str, Any]) -> str:
         + ".",
         "",
         f"Machine: {box['cpu']}; {box['threads']} threads of {box['cpus']} processors, {box['memory_gb']} GB,"
-        f" load at the end {box['load_after']}; {box['system']}, Python {box['python']}, "
+        f" load before {box['load_before']}; {box['system']}, Python {box['python']}, "
         + ", ".join(f"{name} {box[name]}" for name in _PACKAGES)
         + ".",
     ]

@@ -163,7 +163,8 @@ def test_many_boxes_take_seconds_and_not_hours() -> None:
 
 def test_measures_on_a_metric_grid() -> None:
     """Grid north is true north on the central meridian."""
-    m = measure(corners_of(np.array([[0, 500, 20, 3, 0], [0, 500, 3, 20, 0], [0, 500, 20, 3, -np.pi / 4]])), UTM)
+    rows = [[0, 500, 20, 3, 0], [0, 500, 3, 20, 0], [0, 500, 20, 3, -np.pi / 4]]
+    m = measure(corners_of(np.array(rows)), UTM)
     assert np.allclose(m.length_m, 200, rtol=1e-3)
     assert np.allclose(m.width_m, 30, rtol=1e-3)
     assert np.allclose(m.heading_deg, [90, 0, 45], atol=0.1)

@@ -23,7 +23,8 @@ def ship(x: float, y: float, length: float = 16, width: float = 4, angle: float 
 
 @pytest.mark.parametrize(
     ("length", "width", "rejected"),
-    [(180, 30, False), (14, 5, True), (16, 5, False), (399, 62, False), (500, 60, True), (60, 3, True), (300, 140, True)],
+    [(180, 30, False), (14, 5, True), (16, 5, False)]
+    + [(399, 62, False), (500, 60, True), (60, 3, True), (300, 140, True)],
 )
 def test_size(length: float, width: float, rejected: bool) -> None:
     measures = Measures(np.array([float(length)]), np.array([float(width)]), np.zeros(1))

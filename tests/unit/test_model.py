@@ -95,7 +95,8 @@ def test_missing(shelf: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", "{}", '{"default": "a", "weights": {}}', '{"default": "a", "weights": {"a": {}}}']
+    "text",
+    ["", "{", "[]", "null", "{}", '{"default": "a", "weights": {}}', '{"default":"a","weights":{"a":{}}}'],
 )
 def test_a_damaged_registry(shelf: Path, text: str) -> None:
     (shelf / "registry.json").write_text(text)
@@ -190,7 +191,9 @@ def test_an_unknown_runtime(tmp_path: Path) -> None:
         Network(weights, (320, 320), 1, "tensorflow")
 
 
-@pytest.mark.parametrize(("pixel", "window"), [((10, 10), (320, 320)), ((7.8, 7.8), (410, 410)), ((5, 10), (640, 320))])
+@pytest.mark.parametrize(
+    ("pixel", "window"), [((10, 10), (320, 320)), ((7.8, 7.8), (410, 410)), ((5, 10), (640, 320))]
+)
 def test_a_window_spans_the_same_ground(pixel: tuple[float, float], window: tuple[int, int]) -> None:
     weights = Weights("w", Path("w.onnx"), "", ("vessel",), 640, 5.0, 0.25)
     assert scene_window(weights, pixel) == window

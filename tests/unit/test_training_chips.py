@@ -110,7 +110,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> LabelledScene:
     water = np.full(shape, 300, np.uint16)
     for corners in SHIPS:
         water[hull(corners, shape)] = 4000
-    bands = {band: water for band in ("B02", "B03", "B04", "B08")}
+    bands = dict.fromkeys(("B02", "B03", "B04", "B08"), water)
     path = write(tmp_path_factory.mktemp("port") / "port.tif", bands)
     labels = [Label(corners) for corners in SHIPS] + [Label(rectangle(100, 300, 20, 20, 0), ignore=True)]
     return LabelledScene(path, "port", labels)

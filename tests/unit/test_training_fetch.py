@@ -205,7 +205,8 @@ class TestAssemble:
             convert_labels(tmp_path / "s.json", tmp_path / "o.json", ["b"])
 
     def test_port_keeps_pixels_and_grid(self, tmp_path: Path) -> None:
-        bands = {b: np.random.default_rng(i).integers(0, 65535, (20, 30), dtype=np.uint16) for i, b in enumerate(("B02", "B08"))}
+        rng = np.random.default_rng(0)
+        bands = {band: rng.integers(0, 65535, (20, 30), dtype=np.uint16) for band in ("B02", "B08")}
         for band, pixels in bands.items():
             raster(tmp_path / f"{band}.tiff", pixels, crs="EPSG:3857")
         files = {band: tmp_path / f"{band}.tiff" for band in bands}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas
@@ -321,3 +322,11 @@ class TestConfig:
     def test_missing_file(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="none.yaml"):
             read_config(tmp_path / "none.yaml")
+
+
+def test_an_optional_source_without_labels_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    absent = SourceConfig(format="coco", labels="nowhere.json", optional=True)
+    assert load_source(absent, tmp_path) == []
+    assert "nowhere.json" in caplog.text
+    with pytest.raises(LabelError, match="nowhere.json"):
+        load_source(replace(absent, optional=False), tmp_path)

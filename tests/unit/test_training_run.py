@@ -166,7 +166,8 @@ def test_commands(checkpoint: Path, data: Path, tmp_path: Path, capsys: pytest.C
     arguments = ["export", str(checkpoint), "--out", str(onnx), "--size", "256", "--name", "net"]
     assert command(arguments) == 0
     assert {p.name for p in tmp_path.iterdir()} == {"c.yaml", "net.onnx", "net.pt", "registry.json"}
-    arguments = ["evaluate", "--config", str(config), "--data", str(data), "--weights", str(onnx), "--out", str(tmp_path / "e")]
+    arguments = ["evaluate", "--config", str(config), "--data", str(data), "--weights", str(onnx)]
+    arguments += ["--out", str(tmp_path / "e")]
     assert command(arguments) == 0
     report = json.loads((tmp_path / "e" / "evaluation-four_band.json").read_text())
     place = report["labels"]["corrected"]["places"]["painted"]
