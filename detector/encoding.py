@@ -7,6 +7,8 @@ becomes nearly even. Training and inference both go through this module, so that
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,6 +40,7 @@ def decode_reflectance(encoded: NDArray[np.uint8]) -> NDArray[np.float32]:
     return table[encoded]
 
 
+@lru_cache(maxsize=16)
 def encoding_table(dtype: np.dtype, gain: float, offset: float, fill: float) -> NDArray[np.uint8] | None:
     """Look-up table from every stored number of an 8- or 16-bit integer type to its encoded number.
 
@@ -50,6 +53,7 @@ def encoding_table(dtype: np.dtype, gain: float, offset: float, fill: float) -> 
     stored = np.arange(2 ** (8 * dtype.itemsize)).astype(f"u{dtype.itemsize}").view(dtype)
     table = encode_reflectance(stored.astype(np.float64) * gain + offset)
     table[stored == fill] = NO_DATA
+    table.setflags(write=False)  # kept for the next window
     return table
 
 

@@ -107,7 +107,7 @@ def _without_specks(mask: Mask, smallest: int) -> Mask:
     for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
         keep[edge] = True
     keep[0] = False
-    return np.asarray(keep[labels])
+    return np.asarray(keep.take(labels))
 
 
 def land_fraction(water_mask: Mask, polygon: NDArray[np.floating[Any]], reach: float = 6.0) -> float:
@@ -181,7 +181,10 @@ def _cloud_by_whiteness(layers: NDArray[np.floating[Any]]) -> Mask:
         low, high = np.min(layers, axis=0), np.max(layers[:3], axis=0)
         spread = high - np.min(layers[:3], axis=0)
         white = (low > _WHITE_LEVEL) & (spread < _WHITE_SPREAD * high)
-    core = ndimage.binary_opening(white, np.ones((9, 9)))  # wider than any hull: 90 m
+    # An opening by a square wider than any hull (90 m), as two passes of running minimum and maximum.
+    core = ndimage.maximum_filter(ndimage.minimum_filter(white, 9, mode="constant"), 9, mode="constant")
+    if not core.any():
+        return np.asarray(core)
     return np.asarray(ndimage.binary_dilation(core, np.ones((3, 3)), iterations=6, mask=white) | core)
 
 

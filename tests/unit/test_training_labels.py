@@ -326,7 +326,7 @@ class TestConfig:
 
 def test_an_optional_source_without_labels_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     absent = SourceConfig(format="coco", labels="nowhere.json", optional=True)
-    assert load_source(absent, tmp_path) == []
+    assert datasets.load_source(absent, tmp_path) == []
     assert "nowhere.json" in caplog.text
     with pytest.raises(LabelError, match="nowhere.json"):
-        load_source(replace(absent, optional=False), tmp_path)
+        datasets.load_source(replace(absent, optional=False), tmp_path)
