@@ -15,7 +15,7 @@ import click
 @click.option("--out", default="bargewatch-demo", show_default=True, metavar="DIR", help="Folder for the files.")
 @click.option("--seed", default=7, show_default=True, help="Another seed paints another port.")
 @click.option("--weights", metavar="W", help="Weights by name or path.  [default: those that ship]")
-@click.option("--force", is_flag=True, help="Replace the folder if it exists.")
+@click.option("--force", is_flag=True, help="Replace the folder of an earlier demo.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def demo(out: str, seed: int, weights: str | None, force: bool, as_json: bool) -> None:
     """Paint a port with known vessels, find them, and compare.
@@ -31,6 +31,8 @@ def demo(out: str, seed: int, weights: str | None, force: bool, as_json: bool) -
     target = Path(out)
     if target.exists() and not force:
         raise TableError(f"{out} exists; name a new folder with --out, or replace it with --force")
+    if target.exists() and not (target / "truth.geojson").is_file():
+        raise TableError(f"{out} is not the folder of an earlier demo and is left alone; name another with --out")
     check_writable(target)
     find_weights(weights)
     click.echo("Painting a port of 12 x 12 km and looking for its vessels ...", err=True)

@@ -300,8 +300,20 @@ def test_predict_for_real(tmp_path):
 def test_demo(tmp_path):
     done = bargewatch("demo", "--out", tmp_path / "demo")
     assert done.returncode == 0, done.stderr
-    names = {"scene.tif", "port.geojson", "vessels.geojson", "looks.csv", "preview.png", "truth.geojson"}
-    assert {p.name for p in (tmp_path / "demo").iterdir()} >= names
+    files = {path.name for path in (tmp_path / "demo").iterdir()}
+    assert files >= {"vessels.geojson", "vessels.png", "truth.geojson", "site.geojson"}
+    assert any(name.endswith(".SAFE") for name in files)
+    assert "34 vessels painted" in done.stdout
+    found = len(Detections.read(tmp_path / "demo" / "vessels.geojson"))
+    assert found >= 17, "half of the painted vessels and more are easy to find"
     again = bargewatch("demo", "--out", tmp_path / "demo")
     assert again.returncode == 2
     assert "exists" in again.stderr
+
+
+def test_demo_replaces_nothing_but_a_demo(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "work.txt").write_text("precious")
+    done = bargewatch("demo", "--out", tmp_path / "mine", "--force")
+    assert done.returncode == 2
+    assert (tmp_path / "mine" / "work.txt").read_text() == "precious"
