@@ -71,15 +71,14 @@ class Overpasses:
     """Remembers the vessels of earlier scenes, to tell those that granules of one overpass show twice."""
 
     def __init__(self) -> None:
-        self._seen: list[tuple[datetime, str, NDArray[np.object_]]] = []
+        self._seen: list[tuple[datetime, NDArray[np.object_]]] = []
 
     def duplicates(
         self,
-        scene_id: str,
         acquired: datetime | None,
         polygons: Sequence[shapely.Polygon] | NDArray[np.object_],
     ) -> NDArray[np.bool_]:
-        """Which polygons (WGS84) an earlier scene of the same overpass has; then remembers these.
+        """Which polygons (WGS84) an earlier scene of the same overpass has, the same scene too; then remembers these.
 
         Scenes without a time cannot be compared.
         """
@@ -87,11 +86,11 @@ class Overpasses:
         double = np.zeros(len(hulls), bool)
         if acquired is None:
             return double
-        for moment, other, earlier in self._seen:
-            if other != scene_id and abs(moment - acquired) <= OVERPASS and len(earlier) and len(hulls):
+        for moment, earlier in self._seen:
+            if abs(moment - acquired) <= OVERPASS and len(earlier) and len(hulls):
                 here, there = shapely.STRtree(earlier).query(hulls, predicate="intersects")
                 shared = shapely.area(shapely.intersection(hulls[here], earlier[there]))
                 smaller = np.minimum(shapely.area(hulls[here]), shapely.area(earlier[there]))
                 double[here[shared > 0.4 * smaller]] = True
-        self._seen.append((acquired, scene_id, hulls[~double]))
+        self._seen.append((acquired, hulls[~double]))
         return double

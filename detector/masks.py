@@ -6,11 +6,13 @@ Figures and limits: docs/masks.md; they are measured by tests/bench/measure_mask
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.encoding import decode_reflectance
 from detector.errors import MissingBandError, MissingDependencyError
 from detector.geometry import Grid, Window
 
@@ -71,6 +73,23 @@ def water(reflectance: NDArray[np.floating[Any]], bands: Sequence[str]) -> Mask:
     return _without_specks(found, _SMALLEST_WATER)
 
 
+def water_encoded(green: NDArray[np.uint8], nir: NDArray[np.uint8]) -> Mask:
+    """The same mask as `water` by B03 and B08, of encoded bands (height, width), where 0 is no data.
+
+    Two bytes have 65,536 values, so the rule is looked up: a tenth of the time of decoding and computing.
+    """
+    key = (green.astype(np.uint16) << 8) | nir
+    return _without_specks(_water_table().take(key), _SMALLEST_WATER)
+
+
+@lru_cache(maxsize=1)
+def _water_table() -> Mask:
+    """The infrared rule for every encoded green (high byte) and near infrared (low byte)."""
+    levels = decode_reflectance(np.arange(256, dtype=np.uint8))
+    green, nir = np.meshgrid(levels, levels, indexing="ij")
+    return _water_by_infrared(green, nir).ravel()
+
+
 def _water_by_infrared(green: NDArray[Any], nir: NDArray[Any]) -> Mask:
     with np.errstate(invalid="ignore"):
         found = nir < _NIR_DARK
@@ -102,6 +121,8 @@ def _without_specks(mask: Mask, smallest: int) -> Mask:
     """Without connected pieces of fewer pixels, save those that the edge of the window cuts."""
     from scipy import ndimage
 
+    if mask.all() or not mask.any():
+        return mask
     labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
     keep = np.bincount(labels.ravel(), minlength=count + 1) >= smallest
     for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):

@@ -82,27 +82,22 @@ def find_weights(weights: str | os.PathLike[str] | None) -> Weights:
         WeightsNotFoundError: no such name or file.
         WeightsError: the file is not what the registry says, or not an exported bargewatch network.
     """
-    known = registry() if weights is None or not Path(weights).suffix else None
-    if known is not None:
-        name = str(weights or known["default"])
-        entry = known["weights"].get(name)
-        if entry is None:
-            names = ", ".join(known["weights"])
-            raise WeightsNotFoundError(f"there are no weights {name!r}; use {names} or the path of a file")
-        return _checked(name, weights_path(entry["onnx"]), entry["onnx_sha256"])
     path = Path(os.fspath(weights or ""))
-    if path.suffix.lower() != ".onnx":
+    if path.suffix.lower() == ".onnx":
+        return _checked(path.stem, path, None)
+    known = registry()
+    name = str(weights or known["default"])
+    if name in known["weights"]:
+        entry = known["weights"][name]
+        return _checked(name, weights_path(entry["onnx"]), entry["onnx_sha256"])
+    if path.suffix or path.exists():
         raise WeightsError(f"{path} is not an .onnx file; export a checkpoint first (bargewatch export)")
-    return _checked(path.stem, path, None)
+    names = ", ".join(known["weights"])
+    raise WeightsNotFoundError(f"there are no weights {name!r}; use {names} or the path of an .onnx file")
 
 
 def _checked(name: str, path: Path, expected: str | None) -> Weights:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise WeightsNotFoundError(f"there is no weights file {path}") from None
-    except OSError as error:
-        raise WeightsError(f"the weights {path} cannot be read: {error.strerror}") from error
+    content = _read(path)
     digest = hashlib.sha256(content).hexdigest()
     if expected is not None and digest != expected:
         raise WeightsError(
@@ -124,6 +119,15 @@ def _checked(name: str, path: Path, expected: str | None) -> Weights:
     ):
         raise WeightsError(f"{path} describes itself wrongly; make it again with bargewatch export")
     return Weights(name, path, digest, tuple(classes), size, float(sampling), float(confidence))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise WeightsNotFoundError(f"there is no weights file {path}") from None
+    except OSError as error:
+        raise WeightsError(f"the weights {path} cannot be read: {error.strerror}") from error
 
 
 def _metadata(content: bytes, path: Path) -> dict[str, Any]:
@@ -181,11 +185,14 @@ class Network:
     ) -> None:
         self.weights, self.window = weights, window
         self._lock = threading.Lock()
-        runtime = runtime or os.environ.get("BARGEWATCH_RUNTIME") or "openvino"
+        runtime = runtime or _runtime()
         if runtime not in _RUNTIMES:
             raise WeightsError(f"there is no runtime {runtime!r}; use {' or '.join(_RUNTIMES)}")
+        content = _read(weights.path)
+        if hashlib.sha256(content).hexdigest() != weights.sha256:
+            raise WeightsError(f"{weights.path} was changed since it was checked; start again")
         try:
-            self._run = _RUNTIMES[runtime](weights.path, window, threads)
+            self._run = _RUNTIMES[runtime](content, window, threads)
         except ImportError as error:
             raise MissingDependencyError(f"{runtime} is not installed; pip install {runtime}") from error
         except Exception as error:
@@ -205,11 +212,11 @@ class Network:
 Runner = Callable[[NDArray[np.uint8]], Boxes]
 
 
-def _openvino(path: Path, window: tuple[int, int], threads: int | None) -> Runner:
+def _openvino(content: bytes, window: tuple[int, int], threads: int | None) -> Runner:
     import openvino
 
     core = openvino.Core()
-    model = core.read_model(path)
+    model = core.read_model(content)
     model.reshape([1, len(encoding.BANDS), window[1], window[0]])
     settings: dict[str, Any] = {
         # One request at a time over all threads; 32-bit arithmetic, so that results do not depend on the
@@ -232,14 +239,14 @@ def _openvino(path: Path, window: tuple[int, int], threads: int | None) -> Runne
     return run
 
 
-def _onnxruntime(path: Path, window: tuple[int, int], threads: int | None) -> Runner:
+def _onnxruntime(content: bytes, window: tuple[int, int], threads: int | None) -> Runner:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if threads:
         options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def run(windows: NDArray[np.uint8]) -> Boxes:
         return np.concatenate([session.run(None, {"window": one[None]})[0] for one in windows])
@@ -247,16 +254,24 @@ def _onnxruntime(path: Path, window: tuple[int, int], threads: int | None) -> Ru
     return run
 
 
-_RUNTIMES: dict[str, Callable[[Path, tuple[int, int], int | None], Runner]] = {
+_RUNTIMES: dict[str, Callable[[bytes, tuple[int, int], int | None], Runner]] = {
     "openvino": _openvino,
     "onnxruntime": _onnxruntime,
 }
 
 
-@lru_cache(maxsize=4)
 def network(weights: Weights, window: tuple[int, int], threads: int | None = None) -> Network:
     """A network of this process, kept for the next scene of the same pixel size."""
-    return Network(weights, window, threads)
+    return _kept(weights, window, threads, _runtime())
+
+
+@lru_cache(maxsize=4)
+def _kept(weights: Weights, window: tuple[int, int], threads: int | None, runtime: str) -> Network:
+    return Network(weights, window, threads, runtime)
+
+
+def _runtime() -> str:
+    return os.environ.get("BARGEWATCH_RUNTIME") or "openvino"
 
 
 def scene_window(weights: Weights, pixel_size: Sequence[float]) -> tuple[int, int]:

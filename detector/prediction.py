@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from detector.detections import Detections
 from detector.encoding import BANDS, decode_reflectance, encode
 from detector.errors import BargewatchError, ConfigError, EmptySceneError, SceneError
 from detector.geometry import Window
-from detector.model import Network, Weights, find_weights, network, scene_window
+from detector.model import Weights, find_weights, network, scene_window
 from detector.scene import Scene, open_scene
 from detector.tiles import Tiling
 
@@ -39,6 +39,8 @@ OVERLAP_M = 480.0
 PIXEL_RANGE_M = (3.0, 20.0)
 #: Windows read at once; a wide mosaic is read in several parts, so memory does not grow with its width.
 _READ = 32
+#: Windows that wait for the network.
+_PENDING = 2
 #: Pixels (of 10 m) by which the parts that windows answer for overlap; see `Tiling.owns`.
 _SLACK = 6.0
 
@@ -226,19 +228,29 @@ def _detect(
     net = network(weights, window, threads)
     parts: list[_Found] = []
     any_data = False
-    for piece, pixels in _read_ahead(scene, tiling):
-        result.windows += 1
-        water = _water(pixels)
-        if water is None:
-            result.skipped += 1
-        else:
-            any_data = True
-            if water.any():
-                parts.append(_look(scene, net, tiling, piece, pixels, water, confidence, sum(pixel) / 2))
+    # The network works in a thread of its own, so that its processors do not wait while boxes are sorted out.
+    with ThreadPoolExecutor(1, thread_name_prefix="bargewatch-net") as pool:
+        pending: deque[tuple[Window, NDArray[np.bool_], Future[NDArray[np.float32]]]] = deque()
+
+        def collect(at_most: int) -> None:
+            while len(pending) > at_most:
+                piece, water, raw = pending.popleft()
+                parts.append(
+                    _look(scene, tiling, piece, raw.result(), water, confidence, sum(pixel) / 2, weights)
+                )
+
+        for piece, pixels in _read_ahead(scene, tiling):
+            result.windows += 1
+            water = _water(pixels)
+            any_data |= water is not None
+            if water is not None and water.any():
+                pending.append((piece, water, pool.submit(net, np.ascontiguousarray(pixels)[None])))
             else:
                 result.skipped += 1
-        if progress is not None:
-            progress(result.windows, len(tiling))
+            collect(_PENDING)
+            if progress is not None:
+                progress(result.windows, len(tiling))
+        collect(0)
     if not any_data:
         raise EmptySceneError(
             f"{scene.name} holds no data: every pixel is no-data or NaN; check the file or its bands"
@@ -281,19 +293,17 @@ def _water(pixels: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     if not pixels.any():
         return None
     if pixels[3].any():
-        return masks.water(decode_reflectance(pixels[[1, 3]]), ("B03", "B08"))
+        return masks.water_encoded(pixels[1], pixels[3])
     return masks.water(decode_reflectance(pixels[:3]), BANDS[:3])
 
 
 def _look(
-    scene: Scene, net: Network, tiling: Tiling, window: Window, pixels: NDArray[np.uint8],
-    water: NDArray[np.bool_], confidence: float, pixel_m: float,
+    scene: Scene, tiling: Tiling, window: Window, raw: NDArray[np.float32], water: NDArray[np.bool_],
+    confidence: float, pixel_m: float, weights: Weights,
 ) -> _Found:  # fmt: skip
     """The boxes that one window answers for, in scene pixels, with the reasons that its masks give."""
-    size = net.weights.size
-    raw = net(np.ascontiguousarray(pixels)[None])[0]
-    xyabr, scores, classes = decode(raw, confidence)
-    corners = corners_of(xyabr) * np.array([window.width, window.height]) / size
+    xyabr, scores, classes = decode(raw[0], confidence)
+    corners = corners_of(xyabr) * np.array([window.width, window.height]) / weights.size
     corners += np.array([window.col, window.row])
     boxes = Boxes(corners, scores, classes)
     centre = boxes.centres
@@ -347,7 +357,7 @@ def _table(scene: Scene, parts: list[_Found], weights: Weights) -> Detections:
 
 def _flag_doubles(table: Detections, scene: Scene, overpasses: filters.Overpasses) -> Detections:
     kept = np.flatnonzero(table["status"] == "kept")
-    double = overpasses.duplicates(scene.id, scene.acquired, table["geometry"][kept])
+    double = overpasses.duplicates(scene.acquired, table["geometry"][kept])
     if not double.any():
         return table
     status = table["status"].copy()

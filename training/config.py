@@ -59,12 +59,13 @@ class SamplingConfig:
 class OptimiseConfig:
     """How the network is fitted."""
 
-    epochs: int = 14
+    epochs: int = 16
     batch: int = 8
     learning_rate: float = 0.0012
     final_learning_rate: float = 0.02
     weight_decay: float = 0.0005
     warmup_epochs: float = 0.6
+    average: float = 0.995
     freeze: int = 0
     threads: int = 2
     workers: int = 1

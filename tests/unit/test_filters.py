@@ -114,35 +114,35 @@ def hulls(*lon: float) -> list[shapely.Polygon]:
 
 def test_the_same_hull_in_the_next_granule_is_a_duplicate() -> None:
     passes = filters.Overpasses()
-    assert passes.duplicates("a", NOON, hulls(125.0, 125.1)).tolist() == [False, False]
+    assert passes.duplicates(NOON, hulls(125.0, 125.1)).tolist() == [False, False]
     later = NOON + timedelta(seconds=14)
-    assert passes.duplicates("b", later, hulls(125.1003, 125.2)).tolist() == [True, False]
+    assert passes.duplicates(later, hulls(125.1003, 125.2)).tolist() == [True, False]
 
 
 def test_a_ship_alongside_is_not_a_duplicate() -> None:
     passes = filters.Overpasses()
-    passes.duplicates("a", NOON, hulls(125.0))
+    passes.duplicates(NOON, hulls(125.0))
     beside = [shapely.box(125.0, 38.0003, 125.002, 38.0007)]
-    assert passes.duplicates("b", NOON, beside).tolist() == [False]
+    assert passes.duplicates(NOON, beside).tolist() == [False]
 
 
 def test_the_next_day_is_another_look() -> None:
     passes = filters.Overpasses()
-    passes.duplicates("a", NOON, hulls(125.0))
-    assert passes.duplicates("b", NOON + timedelta(days=1), hulls(125.0)).tolist() == [False]
-    assert passes.duplicates("c", NOON - timedelta(days=1), hulls(125.0)).tolist() == [False]
+    passes.duplicates(NOON, hulls(125.0))
+    assert passes.duplicates(NOON + timedelta(days=1), hulls(125.0)).tolist() == [False]
+    assert passes.duplicates(NOON - timedelta(days=1), hulls(125.0)).tolist() == [False]
 
 
 def test_a_third_granule_is_compared_with_both_others() -> None:
     passes = filters.Overpasses()
-    passes.duplicates("a", NOON, hulls(125.0))
-    passes.duplicates("b", NOON, hulls(125.0, 125.1))
-    assert passes.duplicates("c", NOON, hulls(125.0, 125.1, 125.2)).tolist() == [True, True, False]
+    passes.duplicates(NOON, hulls(125.0))
+    passes.duplicates(NOON, hulls(125.0, 125.1))
+    assert passes.duplicates(NOON, hulls(125.0, 125.1, 125.2)).tolist() == [True, True, False]
 
 
 def test_scenes_without_a_time_or_a_hull_are_not_compared() -> None:
     passes = filters.Overpasses()
-    assert passes.duplicates("a", None, hulls(125.0)).tolist() == [False]
-    assert passes.duplicates("b", NOON, []).tolist() == []
-    assert passes.duplicates("c", NOON, hulls(125.0)).tolist() == [False]
-    assert passes.duplicates("d", NOON, []).tolist() == []
+    assert passes.duplicates(None, hulls(125.0)).tolist() == [False]
+    assert passes.duplicates(NOON, []).tolist() == []
+    assert passes.duplicates(NOON, hulls(125.0)).tolist() == [False]
+    assert passes.duplicates(NOON, []).tolist() == []
