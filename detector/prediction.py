@@ -1,13 +1,11 @@
-"""From scenes to vessels: read, encode, detect, merge, measure, filter."""
+"""From scenes to vessels: search, merge, measure, filter."""
 
 from __future__ import annotations
 
-import math
 import os
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,34 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 
-from detector import filters, masks
-from detector.boxes import Boxes, corners_of, decode, measure, merge
+from detector import filters
+from detector.boxes import Boxes, measure, merge
 from detector.coal import coal_score
 from detector.detections import Detections
-from detector.encoding import BANDS, decode_reflectance, encode
-from detector.errors import BargewatchError, ConfigError, EmptySceneError, SceneError
-from detector.geometry import Window
-from detector.model import Weights, find_weights, network, scene_window
+from detector.errors import BargewatchError, ConfigError, SceneError
+from detector.model import Weights, find_weights
 from detector.scene import Scene, open_scene
-from detector.tiles import Tiling
+from detector.search import Found, Progress, search
 
 if TYPE_CHECKING:
     from detector.loadings.sites import Site
 
-Progress = Callable[[int, int], None]
-
-#: Metres that neighbouring windows share: the longest ship and a margin on both sides.
-OVERLAP_M = 480.0
 #: Pixel sizes on the ground in which a 10 m image is distributed (3 m: EPSG:3857 at 72° N); others look different.
 PIXEL_RANGE_M = (3.0, 20.0)
-#: Windows read at once; a wide mosaic is read in several parts, so memory does not grow with its width.
-_READ = 32
-#: Windows that wait for the network.
-_PENDING = 2
-#: Pixels (of 10 m) by which the parts that windows answer for overlap; see `Tiling.owns`.
-_SLACK = 6.0
 
 
 @dataclass
@@ -204,14 +189,6 @@ def _utc(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-@dataclass
-class _Found:
-    """Boxes with the reasons for which windows rejected them ("" for none)."""
-
-    boxes: Boxes
-    reasons: NDArray[np.str_]
-
-
 def _detect(
     scene: Scene, weights: Weights, confidence: float, threads: int | None, progress: Progress | None,
     result: SceneResult,
@@ -222,110 +199,19 @@ def _detect(
             f"{scene.name} has pixels of {pixel[0]:.3g} x {pixel[1]:.3g} m;"
             " bargewatch needs the 10 m bands of Sentinel-2"
         )
-    window = scene_window(weights, pixel)
-    overlap = (math.ceil(OVERLAP_M / pixel[0]), math.ceil(OVERLAP_M / pixel[1]))
-    tiling = Tiling(scene.grid.width, scene.grid.height, window, overlap)
-    net = network(weights, window, threads)
-    parts: list[_Found] = []
-    any_data = False
-    # The network works in a thread of its own, so that its processors do not wait while boxes are sorted out.
-    with ThreadPoolExecutor(1, thread_name_prefix="bargewatch-net") as pool:
-        pending: deque[tuple[Window, NDArray[np.bool_], Future[NDArray[np.float32]]]] = deque()
-
-        def collect(at_most: int) -> None:
-            while len(pending) > at_most:
-                piece, water, raw = pending.popleft()
-                parts.append(
-                    _look(scene, tiling, piece, raw.result(), water, confidence, sum(pixel) / 2, weights)
-                )
-
-        for piece, pixels in _read_ahead(scene, tiling):
-            result.windows += 1
-            water = _water(pixels)
-            any_data |= water is not None
-            if water is not None and water.any():
-                pending.append((piece, water, pool.submit(net, np.ascontiguousarray(pixels)[None])))
-            else:
-                result.skipped += 1
-            collect(_PENDING)
-            if progress is not None:
-                progress(result.windows, len(tiling))
-        collect(0)
-    if not any_data:
-        raise EmptySceneError(
-            f"{scene.name} holds no data: every pixel is no-data or NaN; check the file or its bands"
-        )
-    return _table(scene, parts, weights)
+    found = search(scene, weights, confidence, threads, progress)
+    result.windows, result.skipped = found.windows, found.skipped
+    return _table(scene, found, weights)
 
 
-def _read_ahead(scene: Scene, tiling: Tiling) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
-    """Every window with its encoded pixels; the next part of the scene is read meanwhile."""
-    reads = [strip[i : i + _READ] for strip in tiling.strips() for i in range(0, len(strip), _READ)]
-    with ThreadPoolExecutor(1, thread_name_prefix="bargewatch-read") as pool:
-        ahead = pool.submit(_encoded, scene, reads[0])
-        for number, windows in enumerate(reads):
-            pixels = ahead.result()
-            if number + 1 < len(reads):
-                ahead = pool.submit(_encoded, scene, reads[number + 1])
-            for window in windows:
-                start = window.col - windows[0].col
-                yield window, pixels[:, :, start : start + window.width]
-
-
-def _encoded(scene: Scene, windows: list[Window]) -> NDArray[np.uint8]:
-    """Encoded channels (4, rows, columns) of neighbouring windows of one strip; 0 for a missing band."""
-    first, last = windows[0], windows[-1]
-    whole = Window(first.col, first.row, last.col + last.width - first.col, first.height)
-    bands = [band for band in BANDS if band in scene.bands]
-    stored = scene.read(whole, bands)
-    pixels = encode(stored, [scene.radiometry[band] for band in bands], scene.fill)
-    if stored.dtype == np.uint8:  # a dark channel of an 8-bit picture is 0 although the pixel is there
-        pixels[(pixels == 0) & masks.valid(stored, scene.fill)] = 1
-    if len(bands) == len(BANDS):
-        return pixels
-    out = np.zeros((len(BANDS), whole.height, whole.width), np.uint8)
-    out[[BANDS.index(band) for band in bands]] = pixels
-    return out
-
-
-def _water(pixels: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
-    """Water mask of an encoded window, None where it holds no data at all."""
-    if not pixels.any():
-        return None
-    if pixels[3].any():
-        return masks.water_encoded(pixels[1], pixels[3])
-    return masks.water(decode_reflectance(pixels[:3]), BANDS[:3])
-
-
-def _look(
-    scene: Scene, tiling: Tiling, window: Window, raw: NDArray[np.float32], water: NDArray[np.bool_],
-    confidence: float, pixel_m: float, weights: Weights,
-) -> _Found:  # fmt: skip
-    """The boxes that one window answers for, in scene pixels, with the reasons that its masks give."""
-    xyabr, scores, classes = decode(raw[0], confidence)
-    corners = corners_of(xyabr) * np.array([window.width, window.height]) / weights.size
-    corners += np.array([window.col, window.row])
-    boxes = Boxes(corners, scores, classes)
-    centre = boxes.centres
-    mine = tiling.owns(window, centre[:, 0], centre[:, 1], _SLACK * 10.0 / pixel_m)
-    mine &= (centre >= 0).all(axis=1) & (centre < [tiling.width, tiling.height]).all(axis=1)
-    boxes = merge(boxes[mine])
-    reasons = np.full(len(boxes), "", dtype="<U9")
-    if len(boxes):
-        reasons[filters.land_rejected(boxes.corners, water, window, pixel_m)] = "land"
-        cloudy = filters.cloud_rejected(boxes.corners, masks.cloud(scene, window), window)
-        reasons[(reasons == "") & cloudy] = "cloud"
-    return _Found(boxes, reasons)
-
-
-def _table(scene: Scene, parts: list[_Found], weights: Weights) -> Detections:
+def _table(scene: Scene, found: Found, weights: Weights) -> Detections:
     """Merge the boxes of all windows, measure them and make the vessel table, the most confident first."""
-    every = Boxes.concat([part.boxes for part in parts])
+    every = found.boxes
     if not len(every):
         return Detections.empty()
     numbered = Boxes(every.corners, every.scores, np.arange(len(every)))
     chosen = merge(numbered).classes  # numbers of the boxes that remain
-    boxes, reasons = every[chosen], np.concatenate([part.reasons for part in parts])[chosen]
+    boxes, reasons = every[chosen], found.reasons[chosen]
     measures = measure(boxes.corners, scene.grid)
     reasons[(reasons == "") & filters.size_rejected(measures)] = "size"
     centre = boxes.centres

@@ -115,7 +115,7 @@ def encode(scene: str, weights: str | None, image: str) -> dict[str, Any]:
     from detector.encoding import encode as encoded
     from detector.geometry import Window
     from detector.model import find_weights, scene_window
-    from detector.prediction import OVERLAP_M
+    from detector.search import OVERLAP_M
     from detector.scene import open_scene
 
     clock = Clock()

@@ -209,15 +209,15 @@ def test_rejected_boxes_are_kept_when_asked(
 ) -> None:
     """The masks are set by hand: nothing but a pond in the corner is water, or all is cloud."""
 
-    def pond(reflectance: np.ndarray, bands: Any) -> np.ndarray:
-        mask = np.zeros(reflectance.shape[1:], bool)
+    def pond(green: np.ndarray, nir: np.ndarray) -> np.ndarray:
+        mask = np.zeros(green.shape, bool)
         mask[:8, :8] = True
         return mask
 
     def overcast(scene: Any, window: Any) -> np.ndarray:
         return np.ones((window.height, window.width), bool)
 
-    name, mask = ("water", pond) if reason == "land" else ("cloud", overcast)
+    name, mask = ("water_encoded", pond) if reason == "land" else ("cloud", overcast)
     monkeypatch.setattr(masks, name, mask)
     part = crop(painted, 360, 200, top=200, height=200)
     everything = look(part, weights, keep_rejected=True)
