@@ -1,4 +1,4 @@
-"""The commands that make networks: `bargewatch train`, `evaluate`, `export` and `data`."""
+"""The commands that make networks: `bargewatch train`, `export` and `data`; see `cli_evaluate` for those that measure."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from detector.errors import MissingDependencyError
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
-_config = click.option("--config", type=FILE, metavar="FILE", help="Settings.  [default: configs/train.yaml]")
-_data = click.option(
+config_option = click.option("--config", type=FILE, metavar="FILE", help="Settings.  [default: configs/train.yaml]")
+data_option = click.option(
     "--data", type=FOLDER, default=Path("data"), show_default=True, metavar="DIR", help="Folder of `bargewatch data`."
 )
-_runs = click.option(
+runs_option = click.option(
     "--runs", type=FOLDER, default=Path("runs"), show_default=True, metavar="DIR", help="Folder of training runs."
 )
 
 
 @contextmanager
-def _extra(command: str) -> Iterator[None]:
+def extra(command: str) -> Iterator[None]:
     """Say which package is missing, in one sentence, and show what the training code logs."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
@@ -42,7 +42,8 @@ def _extra(command: str) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
-def _settings(config: Path | None) -> Any:
+def settings_of(config: Path | None) -> Any:
+    """The settings of a file, or those that ship."""
     from detector.resources import config_path
     from training.config import read_config
 
@@ -50,9 +51,9 @@ def _settings(config: Path | None) -> Any:
 
 
 @click.command()
-@_config
-@_data
-@_runs
+@config_option
+@data_option
+@runs_option
 @click.option("--fold", metavar="NAME", help="Leave this fold's places out (configs/folds.yaml).  [default: none]")
 @click.option("--resume", is_flag=True, help="Go on with the run from its last finished epoch.")
 def train(config: Path | None, data: Path, runs: Path, fold: str | None, resume: bool) -> None:
@@ -70,110 +71,12 @@ def train(config: Path | None, data: Path, runs: Path, fold: str | None, resume:
     Copy configs/train.yaml to change settings. The places of the test group are never read. There is no early stop:
     the number of epochs is a setting, so that no held-out place has a say in the network that is judged on it.
     """
-    with _extra("train"):
-        settings = _settings(config)
+    with extra("train"):
+        settings = settings_of(config)
         from training.train import train as run
 
         last = run(settings, data, runs, fold=fold, resume=resume)
     click.echo(f"{last}\nNext: bargewatch export {last} --out weights/NAME.onnx, or bargewatch evaluate --runs {runs}")
-
-
-@click.command()
-@_config
-@_data
-@_runs
-@click.option("--weights", metavar="W", help="One network for all places, by name or .onnx path, instead of --runs.")
-@click.option("--confidence", type=click.FloatRange(0, 1), metavar="C", help="Threshold for --weights.  [default: theirs]")
-@click.option(
-    "--bands", type=click.Choice(["four", "true"]), default="four", show_default=True,
-    help="Show scenes with near infrared where they have it, or all as true colour.",
-)  # fmt: skip
-@click.option("--original-labels", is_flag=True, help="Score on the source's own labels alone.  [default: both]")
-@click.option(
-    "--out", type=FOLDER, default=Path("runs/evaluation"), show_default=True, metavar="DIR",
-    help="Where the report and the cache of predictions go.",
-)  # fmt: skip
-@click.pass_context
-def evaluate(ctx: click.Context, /, **options: Any) -> None:
-    """Measure networks on whole labelled scenes; writes evaluation-*.json and .md.
-
-    \b
-    Out of fold, each place by the network that never saw it (train every --fold first):
-        bargewatch evaluate --runs runs
-    The same without near infrared:
-        bargewatch evaluate --runs runs --bands true
-    The weights that ship; their training places flatter them:
-        bargewatch evaluate --weights NAME
-
-    The threshold of each place is chosen on the places of the other folds. Scenes that lack red, green or blue are
-    named and left out. Exit code: 0 done; 1 a scene could not be read, the others are reported; 2 wrong usage.
-    """
-    with _extra("evaluate"):
-        report = _evaluate(**options)
-        from training.reporting import markdown, write_report
-
-        paths = write_report(report, options["out"])
-    click.echo(markdown(report))
-    click.echo("\n".join(str(path) for path in paths), err=True)
-    ctx.exit(1 if any(one["failed"] for one in report["skipped"]) else 0)
-
-
-def _evaluate(
-    config: Path | None,
-    data: Path,
-    runs: Path,
-    weights: str | None,
-    confidence: float | None,
-    bands: str,
-    original_labels: bool,
-    out: Path,
-) -> dict[str, Any]:
-    from training import evaluate as ev
-    from training.config import read_folds
-    from training.datasets import load_scenes
-
-    if confidence is not None and weights is None:
-        raise click.UsageError("--confidence goes with --weights; out of fold, thresholds are chosen on other folds.")
-    settings = _settings(config)
-    folds, _ = read_folds(settings.folds)
-    scenes = load_scenes(settings, data, corrected=not original_labels)
-    thresholds: dict[str, float] | None = None
-    if weights is not None:
-        from detector.model import find_weights
-
-        found = find_weights(weights)
-        of_fold, of_place = {"all": found.path}, {scene.place: found.path for scene in scenes}
-        fold_of = dict.fromkeys(of_place, "all")
-        thresholds = {"all": found.confidence if confidence is None else confidence}
-        note = f"One network, {found.name}, for all places; places that it was trained on flatter it."
-        threshold_note = f"Threshold: {thresholds['all']:.2f}, that of the weights or as asked for."
-    else:
-        of_fold = ev.fold_weights(runs, folds)
-        of_place = ev.out_of_fold(folds, of_fold)
-        fold_of = {place: fold for fold, places in folds.items() for place in places}
-        note = "Out of fold: every place is predicted by the network whose fold leaves it out."
-        threshold_note = (
-            "Threshold of each place: the one of largest pooled F1 at 150 m on the places of the other folds, so no place "
-            "judges itself. 'One threshold' is chosen over all of them, to ship."
-        )
-    mode = "four_band" if bands == "four" else "true_colour"
-    log = logging.getLogger("training")
-    predicted, skipped = ev.predict_all(scenes, of_place, mode, out / "cache", log.info)
-    first = "original" if original_labels else "corrected"
-    labels = {first: ev.summarise(ev.by_place(predicted), fold_of, thresholds=thresholds)}
-    if thresholds is not None:
-        labels[first]["thresholds"]["single"] = thresholds["all"]
-    if not original_labels:
-        # The same system against other labels: its thresholds stay.
-        chosen = labels[first]["thresholds"]
-        originals = ev.relabel(predicted, load_scenes(settings, data, corrected=False))
-        labels["original"] = ev.summarise(
-            ev.by_place(originals), fold_of, thresholds=chosen["cross_fit"], single=chosen["single"]
-        )
-    return {
-        "mode": mode, "weights": ev.describe_weights(of_fold), "weights_note": note, "threshold_note": threshold_note,
-        "labels": labels, "skipped": skipped,
-    }  # fmt: skip
 
 
 @click.command()
@@ -203,7 +106,7 @@ def export(checkpoint: Path, out: Path, name: str | None, confidence: float, siz
         raise click.UsageError(f"--out {out}: the file must end in .onnx")
     if default and name is None:
         raise click.UsageError("--default needs --name: only named weights are in the registry.")
-    with _extra("export"):
+    with extra("export"):
         from training.checkpoints import write_lean
         from training.export import export_onnx
         from training.registry import register
@@ -216,6 +119,57 @@ def export(checkpoint: Path, out: Path, name: str | None, confidence: float, siz
             keep = {key: facts[key] for key in ("classes", "size", "confidence")}
             table = register(out.parent, name, out, pt=lean, default=default, **keep)
             click.echo(f"{out.parent / 'registry.json'}: {name} entered, default is {table['default']}")
+
+
+@click.command()
+@click.argument("network", type=FILE)
+@click.option("--out", type=FILE, required=True, metavar="FILE.onnx", help="The 8-bit ONNX file to write.")
+@click.option("--name", metavar="NAME", help="Enter it under this name in registry.json beside it.")
+@click.option("--default", is_flag=True, help="With --name: make them the weights that are used unless told otherwise.")
+@click.option("--chips", type=FOLDER, metavar="DIR", help="Chips to take ranges from.  [default: RUNS/all/chips]")
+@click.option(
+    "--most-loss", type=click.FloatRange(0, 1), default=0.01, show_default=True, metavar="F1",
+    help="Refuse if F1 at 150 m falls by more than this.",
+)  # fmt: skip
+@config_option
+@data_option
+@runs_option
+def quantize(
+    network: Path, out: Path, name: str | None, default: bool, chips: Path | None, most_loss: float,
+    config: Path | None, data: Path, runs: Path,
+) -> None:  # fmt: skip
+    """Turn NETWORK (an .onnx of `bargewatch export`) into 8-bit integers: about twice as fast, if it stays as accurate.
+
+    \b
+        bargewatch quantize weights/NAME.onnx --out weights/NAME-int8.onnx --name NAME-int8
+
+    The gate: the network of every fold below RUNS is quantised in the same way, and both forms are scored on the places
+    that it has not seen. A loss of F1 above --most-loss writes nothing. Exit code: 0 written; 2 refused or wrong usage.
+    """
+    if default and name is None:
+        raise click.UsageError("--default needs --name: only named weights are in the registry.")
+    with extra("quantize"):
+        import json
+
+        from detector.model import find_weights
+        from training import gate
+        from training import quantize as quantisation
+        from training.config import read_folds
+        from training.datasets import load_scenes
+        from training.registry import register
+
+        settings = settings_of(config)
+        folds, _ = read_folds(settings.folds)
+        loss = gate.measure_loss(runs, folds, load_scenes(settings, data), runs / "evaluation" / "cache")
+        click.echo(str(loss))
+        gate.require(loss, most_loss)
+        quantisation.quantize(network, chips or runs / "all" / "chips", out)
+        click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+        if name is not None:
+            found = find_weights(out)
+            facts = {"classes": list(found.classes), "size": found.size, "confidence": found.confidence}
+            table = register(out.parent, name, out, default=default, **facts)
+            click.echo(json.dumps({"default": table["default"], "weights": list(table["weights"])}))
 
 
 @click.command()

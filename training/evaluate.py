@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,12 @@ from numpy.typing import NDArray
 import detector
 from detector.detections import Detections
 from detector.errors import ConfigError, MissingBandError, SceneError, WeightsNotFoundError
+from detector.geometry import Grid
+from training.config import read_config
 from training.labels import LabelledScene
 from training.matching import LocalPlane, SceneBoxes
-from training.scores import Matched, bootstrap_f1, cross_fit_thresholds, curve, match_scene, pool, row
+from training.scores import Matched, match_scene, pool
+from training.surroundings import Surroundings, kept_surface
 
 log = logging.getLogger(__name__)
 
@@ -32,22 +35,37 @@ MODES = ("four_band", "true_colour")
 LOW_CONFIDENCE = 0.02
 TRUE_COLOUR = ("B04", "B03", "B02")
 # Changes to any of these can change predictions, so their text is part of the cache's key.
-_PREDICTING = ("prediction", "model", "boxes", "tiles", "filters", "masks", "encoding", "geometry", "scene/*")
+_PREDICTING = ("prediction", "search", "hulls", "model", "boxes", "tiles", "filters", "masks", "encoding", "geometry", "scene/*")
 
 
 @dataclass
 class Predicted:
-    """One scene's raw predictions and what is needed to score them."""
+    """One scene's raw predictions and what is needed to score them.
+
+    Attributes:
+        scene: the scene with the labels to score against.
+        detections: everything from `LOW_CONFIDENCE` on.
+        labels, ignore: (n, 4, 2) longitude and latitude of the corners of vessels, and of areas that count neither way.
+        grid: the scene's grid.
+        surface: the file with its water and land; None: not known, so nothing is said of distances to shore.
+    """
 
     scene: LabelledScene
     detections: Detections
     labels: NDArray[np.float64]
     ignore: NDArray[np.float64]
+    grid: Grid
+    surface: Path | None = None
+
+    @property
+    def found(self) -> NDArray[np.float64]:
+        """(n, 4, 2) longitude and latitude of the corners of the detections."""
+        polygons = self.detections["geometry"]
+        return np.array([np.asarray(p.exterior.coords)[:4, :2] for p in polygons]).reshape(-1, 4, 2)
 
     def boxes(self) -> SceneBoxes:
         """Labels and detections in metres on one local plane."""
-        polygons = self.detections["geometry"]
-        found = np.array([np.asarray(p.exterior.coords)[:4, :2] for p in polygons]).reshape(-1, 4, 2)
+        found = self.found
         everything = np.concatenate([self.labels, self.ignore, found]).reshape(-1, 2)
         middle = everything.mean(axis=0) if len(everything) else np.zeros(2)
         plane = LocalPlane(float(middle[0]), float(middle[1]))
@@ -56,6 +74,28 @@ class Predicted:
             np.asarray(self.detections["confidence"], float), np.asarray(self.detections["length_m"], float),
             np.asarray(self.detections["heading_deg"], float),
         )  # fmt: skip
+
+    def pixels(self, lonlat: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Pixel positions of longitudes and latitudes (..., 2)."""
+        return np.stack(self.grid.from_lonlat(lonlat[..., 0], lonlat[..., 1]), axis=-1)
+
+    def matched(self) -> Matched:
+        """Labels and detections matched, with what is known of the water around them."""
+        if self.surface is None:
+            return match_scene(self.boxes())
+        with np.load(self.surface) as file:
+            around = Surroundings(file["surface"], self.grid, self.pixels(self.labels))
+        return match_scene(
+            self.boxes(), around.shore_m(self.pixels(self.found)), around.shore_m(around.hulls), around.water_km2()
+        )
+
+
+@dataclass
+class Scored:
+    """A scene's predictions and how they match its labels."""
+
+    predicted: Predicted
+    matched: Matched
 
 
 def predict_scene(scene: LabelledScene, weights: Path, mode: str, cache_folder: Path) -> Predicted:
@@ -72,18 +112,23 @@ def predict_scene(scene: LabelledScene, weights: Path, mode: str, cache_folder: 
     key = f"{_digest(scene.path)}-{_digest(weights)}-{_code_digest()}"
     cached = cache_folder / f"{scene.name}-{mode}-{key}.geojson"
     with open_scene(scene.path) as opened:
-        corners = np.array([label.corners for label in scene.labels]).reshape(-1, 4, 2)
-        lonlat = np.stack(opened.grid.to_lonlat(corners[..., 0], corners[..., 1]), axis=-1)
+        surface = cache_folder / f"{scene.name}-surface-{_digest(scene.path)}-{_surface_digest()}.npz"
+        kept_surface(opened, surface)
         if cached.is_file():
             detections = Detections.read(cached)
         else:
             if mode == "true_colour":
                 opened.bands = TRUE_COLOUR
             detections = predict(opened, weights=str(weights), confidence=LOW_CONFIDENCE)
-            cache_folder.mkdir(parents=True, exist_ok=True)
             detections.write(cached)
+        return _predicted(scene, detections, opened.grid, surface)
+
+
+def _predicted(scene: LabelledScene, detections: Detections, grid: Grid, surface: Path | None) -> Predicted:
+    corners = np.array([label.corners for label in scene.labels]).reshape(-1, 4, 2)
+    lonlat = np.stack(grid.to_lonlat(corners[..., 0], corners[..., 1]), axis=-1)
     ignore = np.array([label.ignore for label in scene.labels], bool)
-    return Predicted(scene, detections, lonlat[~ignore], lonlat[ignore])
+    return Predicted(scene, detections, lonlat[~ignore], lonlat[ignore], grid, surface)
 
 
 def predict_all(
@@ -100,7 +145,8 @@ def predict_all(
     """
     done: list[Predicted] = []
     skipped: list[dict[str, Any]] = []
-    for scene in scenes:
+    scenes = list(scenes)
+    for number, scene in enumerate(scenes, 1):
         if scene.place not in weights:
             skipped.append({"scene": scene.name, "reason": "no weights leave this place out", "failed": False})
             continue
@@ -110,74 +156,38 @@ def predict_all(
             # That a labelled scene lacks bands is known and no failure; anything else is.
             failed = not isinstance(error, MissingBandError)
             skipped.append({"scene": scene.name, "reason": str(error), "failed": failed})
-            say(f"{scene.name}: skipped, {error}")
+            say(f"[{number}/{len(scenes)}] {scene.name}: skipped, {error}")
             continue
-        say(f"{scene.name}: {len(scene.labels)} labels, {len(done[-1].detections)} raw detections")
+        one = done[-1]
+        say(
+            f"[{number}/{len(scenes)}] {scene.name}: {len(one.labels)} vessels, {len(one.ignore)} ignore areas, "
+            f"{len(one.detections)} raw detections"
+        )
     return done, skipped
 
 
-def by_place(predicted: Sequence[Predicted]) -> dict[str, Matched]:
+def score(predicted: Sequence[Predicted], say: Callable[[str], None] = log.info) -> list[Scored]:
+    """Match every scene."""
+    out = []
+    for number, one in enumerate(predicted, 1):
+        out.append(Scored(one, one.matched()))
+        if number % 10 == 0 or number == len(predicted):
+            say(f"matched {number} of {len(predicted)} scenes")
+    return out
+
+
+def by_place(scored: Sequence[Scored]) -> dict[str, Matched]:
     """Matched scenes, pooled by place."""
     parts: dict[str, list[Matched]] = {}
-    for one in predicted:
-        parts.setdefault(one.scene.place, []).append(match_scene(one.boxes()))
+    for one in scored:
+        parts.setdefault(one.predicted.scene.place, []).append(one.matched)
     return {place: pool(matched) for place, matched in sorted(parts.items())}
 
 
 def relabel(predicted: Sequence[Predicted], scenes: Sequence[LabelledScene]) -> list[Predicted]:
     """The same predictions with other labels of the same scenes (the source's own instead of the corrected)."""
-    from detector.scene import open_scene
-
     by_name = {scene.name: scene for scene in scenes}
-    out = []
-    for one in predicted:
-        other = by_name[one.scene.name]
-        with open_scene(other.path) as opened:
-            corners = np.array([label.corners for label in other.labels]).reshape(-1, 4, 2)
-            lonlat = np.stack(opened.grid.to_lonlat(corners[..., 0], corners[..., 1]), axis=-1)
-        ignore = np.array([label.ignore for label in other.labels], bool)
-        out.append(Predicted(other, one.detections, lonlat[~ignore], lonlat[ignore]))
-    return out
-
-
-def summarise(
-    places: Mapping[str, Matched],
-    fold_of: Mapping[str, str],
-    *,
-    thresholds: Mapping[str, float] | None = None,
-    single: float | None = None,
-) -> dict[str, Any]:
-    """All numbers of one set of labels.
-
-    Args:
-        places: matched scenes by place.
-        fold_of: the fold that each place is left out of.
-        thresholds: threshold of each fold; by default cross-fitted on the places of the other folds.
-        single: one threshold to report beside; by default chosen over all places.
-
-    Raises:
-        ConfigError: there is nothing to score.
-    """
-    from training.scores import best_threshold
-
-    if not places:
-        raise ConfigError("no labelled scene could be predicted; check --data, --runs and the bands of the scenes")
-    if thresholds is None:
-        thresholds = cross_fit_thresholds(places, fold_of)
-    if single is None:
-        single = best_threshold(pool(list(places.values())))
-    of_place = {place: thresholds[fold_of[place]] for place in places}
-    everything = pool(list(places.values()))
-    each = np.concatenate([np.full(len(m.confidence), of_place[place]) for place, m in places.items()])
-    low, high = bootstrap_f1(places, of_place)
-    return {
-        "thresholds": {"cross_fit": dict(thresholds), "single": single},
-        "places": {p: {"threshold": of_place[p], **row(m, of_place[p])} for p, m in places.items()},
-        "pooled": row(everything, each),
-        "pooled_f1_150_interval": {"low": low, "high": high, "level": 0.95, "over": "places"},
-        "pooled_at_single": row(everything, single),
-        "curve": curve(everything),
-    }
+    return [_predicted(by_name[one.scene.name], one.detections, one.grid, one.surface) for one in predicted]
 
 
 def fold_weights(runs: Path, folds: Mapping[str, Sequence[str]]) -> dict[str, Path]:
@@ -224,6 +234,28 @@ def describe_weights(weights: Mapping[str, Path]) -> dict[str, dict[str, str]]:
     return {fold: {"file": path.name, "sha256": sha256(path)} for fold, path in weights.items()}
 
 
+def describe_scenes(predicted: Sequence[Predicted]) -> list[dict[str, Any]]:
+    """What was scored: scene, place, vessels and ignore areas."""
+    return [
+        {"scene": p.scene.name, "place": p.scene.place, "vessels": len(p.labels), "ignore_areas": len(p.ignore)}
+        for p in predicted
+    ]
+
+
+def training_settings(run: Path) -> dict[str, Any] | None:
+    """The settings of a training run, with what they did not name filled in; None where it has kept none.
+
+    Raises:
+        ConfigError: they cannot be read.
+    """
+    file = run / "train.yaml"
+    if not file.is_file():
+        return None
+    settings = asdict(read_config(file))
+    settings["start"] = Path(settings["start"]).name  # where the file lay on one machine is no setting
+    return settings
+
+
 def _digest(path: Path) -> str:
     # The modification time lets the digest be kept for the many scenes that share one weights file.
     return _digest_of(path, path.stat().st_mtime_ns)
@@ -237,8 +269,17 @@ def _digest_of(path: Path, _modified: int) -> str:
 @cache
 def _code_digest() -> str:
     package = Path(detector.__file__).parent
+    files = [file for pattern in _PREDICTING for file in sorted(package.glob(f"{pattern}.py"))]
+    return _digest_files(files)
+
+
+@cache
+def _surface_digest() -> str:
+    return _digest_files([Path(detector.__file__).parent / "masks.py", Path(__file__).with_name("surroundings.py")])
+
+
+def _digest_files(files: Sequence[Path]) -> str:
     digest = hashlib.sha256(json.dumps([LOW_CONFIDENCE]).encode())
-    for pattern in _PREDICTING:
-        for file in sorted(package.glob(f"{pattern}.py")):
-            digest.update(file.read_bytes())
+    for file in files:
+        digest.update(file.read_bytes())
     return digest.hexdigest()[:8]

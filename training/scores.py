@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,57 +22,101 @@ from training.matching import (
 
 RADII_M = (150, 50)
 AXIS_DEG = 10.0
+LONG_M = 60.0
+"""Length and axis are also reported of vessels from this length on: shorter ones are a few pixels."""
 DEFAULT_THRESHOLD = 0.25
 """Where there are no labels to choose one on."""
 GRID = np.round(np.arange(0.02, 0.96, 0.01), 2)
 """Thresholds that are tried."""
 
+Floats = NDArray[np.float64]
+Threshold = float | Floats
+
 
 @dataclass
 class Matched:
-    """What one scene, or several pooled, say at every threshold; all arrays are (detections,).
+    """What one scene, or several pooled, say at every threshold.
 
     Attributes:
-        labels: how many vessels there were to find.
-        confidence: of the detections.
-        near: for each radius of `RADII_M`, the label of each detection.
-        overlap: the label by overlap of 0.5.
-        length_error: claimed minus labelled length in metres, NaN where there is no label within 150 m.
-        axis: angle between claimed and labelled axis in degrees, likewise.
+        confidence, length_m, heading_deg, shore_m: (detections,) what is claimed, and the distance to land (inf: far off;
+            NaN: not known).
+        near: for each radius of `RADII_M`, (detections,) the label of each detection.
+        overlap: (detections,) the label by overlap of 0.5.
+        label_length_m, label_heading_deg, label_shore_m: (labels,) the same of the labels.
+        water_km2: area of water by shore class; empty where it is not known.
     """
 
-    labels: int
-    confidence: NDArray[np.float64]
+    confidence: Floats
     near: dict[int, Match]
     overlap: Match
-    length_error: NDArray[np.float64]
-    axis: NDArray[np.float64]
+    length_m: Floats
+    heading_deg: Floats
+    shore_m: Floats
+    label_length_m: Floats
+    label_heading_deg: Floats
+    label_shore_m: Floats
+    water_km2: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> int:
+        """How many vessels there were to find."""
+        return len(self.label_length_m)
+
+    @property
+    def area_km2(self) -> float:
+        """Water in all; NaN where it is not known."""
+        return sum(self.water_km2.values()) if self.water_km2 else float("nan")
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """(detections,) hits and false alarms, that is without those on ignore areas."""
+        return np.asarray(self.near[RADII_M[0]] != IGNORED)
+
+    @property
+    def hit(self) -> NDArray[np.bool_]:
+        """(detections,) whether each is a labelled vessel, within 150 m."""
+        return np.asarray(self.near[RADII_M[0]] >= 0)
 
 
-def match_scene(boxes: SceneBoxes) -> Matched:
-    """Match a scene in every way that is reported."""
-    near = {radius: match_by_distance(boxes, radius) for radius in RADII_M}
+def match_scene(
+    boxes: SceneBoxes,
+    shore_m: Floats | None = None,
+    label_shore_m: Floats | None = None,
+    water_km2: Mapping[str, float] | None = None,
+) -> Matched:
+    """Match a scene in every way that is reported; distances to land and areas are as in `Matched`."""
     length, heading = long_side(boxes.labels)
-    length_error, axis = np.full((2, len(boxes.boxes)), np.nan)
-    hit = near[RADII_M[0]] >= 0
-    label = near[RADII_M[0]][hit]
-    length_error[hit] = boxes.length_m[hit] - length[label]
-    axis[hit] = axis_error(boxes.heading_deg[hit], heading[label])
-    return Matched(len(boxes.labels), boxes.confidence, near, match_by_overlap(boxes), length_error, axis)
+    unknown = np.full(len(boxes.boxes), np.nan)
+    return Matched(
+        boxes.confidence, {radius: match_by_distance(boxes, radius) for radius in RADII_M}, match_by_overlap(boxes),
+        boxes.length_m, boxes.heading_deg, unknown if shore_m is None else shore_m,
+        length, heading, np.full(len(length), np.nan) if label_shore_m is None else label_shore_m, dict(water_km2 or {}),
+    )  # fmt: skip
 
 
 def pool(parts: Sequence[Matched]) -> Matched:
-    """Several scenes as one; label numbers are no longer unique, only whether there is a label matters."""
-    empty = Matched(0, np.zeros(0), dict.fromkeys(RADII_M, np.zeros(0, int)), np.zeros(0, int), *np.zeros((2, 0)))
-    parts = [empty, *parts]
+    """Several scenes as one; labels are numbered on."""
+    none = np.zeros(0)
+    unmatched = none.astype(int)
+    nothing = Matched(none, dict.fromkeys(RADII_M, unmatched), unmatched, none, none, none, none, none, none)
+    parts = [nothing, *parts]
+    first = np.cumsum([0] + [part.labels for part in parts])
+
+    def joined(name: str) -> Floats:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    def numbered(matches: Sequence[Match]) -> Match:
+        return np.concatenate([np.where(m >= 0, m + start, m) for m, start in zip(matches, first, strict=False)])
+
+    water: dict[str, float] = {}
+    for part in parts[1:]:
+        for name, area in part.water_km2.items():
+            water[name] = water.get(name, 0.0) + area
     return Matched(
-        sum(part.labels for part in parts),
-        np.concatenate([part.confidence for part in parts]),
-        {radius: np.concatenate([part.near[radius] for part in parts]) for radius in RADII_M},
-        np.concatenate([part.overlap for part in parts]),
-        np.concatenate([part.length_error for part in parts]),
-        np.concatenate([part.axis for part in parts]),
-    )
+        joined("confidence"), {r: numbered([part.near[r] for part in parts]) for r in RADII_M},
+        numbered([part.overlap for part in parts]), joined("length_m"), joined("heading_deg"), joined("shore_m"),
+        joined("label_length_m"), joined("label_heading_deg"), joined("label_shore_m"), water,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -100,7 +144,7 @@ class Counts:
         return 2 * self.tp / total if total else float("nan")
 
 
-def count(matched: Matched, threshold: float | NDArray[np.float64], radius: int) -> Counts:
+def count(matched: Matched, threshold: Threshold, radius: int) -> Counts:
     """Hits and misses of the detections at or above a threshold (one number, or one a detection)."""
     shown = matched.near[radius][matched.confidence >= threshold]
     tp = int((shown >= 0).sum())
@@ -124,48 +168,38 @@ def cross_fit_thresholds(places: Mapping[str, Matched], fold_of: Mapping[str, st
     }
 
 
-def row(matched: Matched, threshold: float | NDArray[np.float64]) -> dict[str, Any]:
+def errors(matched: Matched, threshold: Threshold, least_m: float = 0.0) -> tuple[Floats, Floats]:
+    """Claimed minus labelled length in metres, and angle between the axes in degrees, of the vessels found.
+
+    Args:
+        matched: one scene or several.
+        threshold: of the confidence.
+        least_m: only vessels labelled at least this long.
+    """
+    shown = (matched.confidence >= threshold) & matched.hit
+    label = matched.near[RADII_M[0]][shown]
+    long = matched.label_length_m[label] >= least_m
+    length = matched.length_m[shown] - matched.label_length_m[label]
+    return length[long], axis_error(matched.heading_deg[shown], matched.label_heading_deg[label])[long]
+
+
+def row(matched: Matched, threshold: Threshold) -> dict[str, Any]:
     """Everything reported of a place at a threshold, as plain JSON types; None where it is undefined."""
     out: dict[str, Any] = {"labels": matched.labels}
     for radius in RADII_M:
         c = count(matched, threshold, radius)
         if radius == RADII_M[0]:
-            out |= {"tp": c.tp, "fp": c.fp, "fn": c.fn}
+            area = matched.area_km2
+            out |= {"tp": c.tp, "fp": c.fp, "fn": c.fn, "water_km2": area}
+            out["false_per_100km2"] = 100 * c.fp / area if area > 0 else None
         out |= {f"precision_{radius}": c.precision, f"recall_{radius}": c.recall, f"f1_{radius}": c.f1}
-    shown = (matched.confidence >= threshold) & (matched.near[RADII_M[0]] >= 0)
-    error, axis = matched.length_error[shown], matched.axis[shown]
-    out |= {
-        "ap50": average_precision(matched.overlap, matched.confidence, matched.labels),
-        "length_bias_m": float(error.mean()) if len(error) else None,
-        "length_mae_m": float(np.abs(error).mean()) if len(error) else None,
-        "axis_within_10": float((axis <= AXIS_DEG).mean()) if len(axis) else None,
-    }
+    out["ap50"] = average_precision(matched.overlap, matched.confidence, matched.labels)
+    for suffix, least in (("", 0.0), ("_60", LONG_M)):
+        error, axis = errors(matched, threshold, least)
+        some = len(error) > 0
+        out |= {
+            f"length_bias{suffix}_m": float(error.mean()) if some else None,
+            f"length_mae{suffix}_m": float(np.abs(error).mean()) if some else None,
+            f"axis_within_10{suffix}": float((axis <= AXIS_DEG).mean()) if some else None,
+        }
     return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in out.items()}
-
-
-def bootstrap_f1(
-    places: Mapping[str, Matched], thresholds: Mapping[str, float], *, resamples: int = 2000, seed: int = 0
-) -> tuple[float, float]:
-    """95 % interval of the pooled F1 at 150 m, places drawn anew with replacement (percentile bootstrap).
-
-    It says how much the result depends on which ports were looked at; thresholds are kept.
-    """
-    counts = [count(m, thresholds[place], RADII_M[0]) for place, m in places.items()]
-    table = np.array([[c.tp, c.fp, c.fn] for c in counts]).reshape(-1, 3)
-    if not len(table):
-        return float("nan"), float("nan")
-    drawn = np.random.default_rng(seed).integers(len(table), size=(resamples, len(table)))
-    tp, fp, fn = table[drawn].sum(axis=1).T
-    f1 = 2 * tp / np.maximum(2 * tp + fp + fn, 1)
-    low, high = np.percentile(f1, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def curve(matched: Matched) -> list[dict[str, float | None]]:
-    """Precision, recall and F1 at 150 m over the thresholds, every 0.05."""
-    out: list[dict[str, float | None]] = []
-    for t in GRID[np.isclose((GRID * 20) % 1, 0) | np.isclose((GRID * 20) % 1, 1)]:
-        c = count(matched, float(t), RADII_M[0])
-        values = {"threshold": float(t), "precision": c.precision, "recall": c.recall, "f1": c.f1}
-        out.append({k: v if np.isfinite(v) else None for k, v in values.items()})
-    return out

@@ -17,11 +17,15 @@ from detector.errors import BargewatchError, MissingDependencyError
 # Name of a command -> module, attribute, what the list of commands says.
 _COMMANDS = {
     "predict": ("detector.cli.predict", "predict", "Find vessels in Sentinel-2 scenes."),
+    "count": ("detector.cli.count", "count", "Count visits and loadings at the berths of a site."),
+    "flag": ("detector.cli.flag", "flag", "Join AIS and watch lists; say which vessels are flagged, and why."),
     "sites": ("detector.cli.sites", "sites", "List, show or check sites (berths, anchorages, yards)."),
     "demo": ("detector.cli.demo", "demo", "Paint a small port and find its vessels; needs no data."),
     "train": ("training.cli", "train", "Train a network.  [train]"),
-    "evaluate": ("training.cli", "evaluate", "Measure a network on labelled scenes.  [train]"),
+    "evaluate": ("training.cli_evaluate", "evaluate", "Measure a network on labelled scenes.  [train]"),
+    "card": ("training.cli_evaluate", "card", "Write a model card from an evaluation.  [train]"),
     "export": ("training.cli", "export", "Turn trained weights into ONNX.  [train]"),
+    "quantize": ("training.cli", "quantize", "Turn an exported network into 8-bit integers.  [train]"),
     "data": ("training.cli", "data", "Prepare training data.  [train]"),
     "version": ("detector.cli.version", "version", "Show the version and what it runs on."),
 }
@@ -66,6 +70,8 @@ def cli(debug: bool) -> None:
         bargewatch predict S2A_MSIL2A_….SAFE --out vessels.geojson
     The same for a site, with a picture and a table of what could be seen:
         bargewatch predict *.SAFE --site nampo --out vessels.gpkg --looks looks.csv --preview pictures
+    How many ships loaded there, month by month:
+        bargewatch count --vessels vessels.gpkg --looks looks.csv --site nampo --out nampo
 
     Commands marked [train] need: pip install bargewatch[train]
     """

@@ -8,7 +8,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training import scores
+from training import bootstrap, curves, scores
 from training.matching import (
     FALSE_ALARM,
     IGNORED,
@@ -156,10 +156,12 @@ def test_ignored_detections_do_not_touch_average_precision() -> None:
 
 def matched(good: list[float], bad: list[float], labels: int) -> scores.Matched:
     near = np.array([0] * len(good) + [FALSE_ALARM] * len(bad))
-    nothing = np.full(len(near), np.nan)
+    near[: len(good)] = np.arange(len(good))
+    far, length = np.full(len(near), np.inf), np.full(len(near), 100.0)
     return scores.Matched(
-        labels, np.array(good + bad), dict.fromkeys(scores.RADII_M, near), near, nothing, nothing
-    )
+        np.array(good + bad), dict.fromkeys(scores.RADII_M, near), near, length, np.zeros(len(near)), far,
+        np.full(labels, 100.0), np.zeros(labels), np.full(labels, np.inf),
+    )  # fmt: skip
 
 
 def test_threshold_of_a_fold_ignores_its_own_places() -> None:
@@ -197,12 +199,89 @@ def test_counts_at_a_threshold_equal_matching_those_detections_alone() -> None:
         assert scores.count(whole, threshold, 150) == scores.count(alone, 0.0, 150)
 
 
-def test_bootstrap_interval_holds_the_value_and_is_repeatable() -> None:
-    places = {str(i): matched([0.9] * i, [0.9] * (6 - i), 6) for i in range(1, 6)}
+def test_bootstrap_intervals_hold_the_value_and_are_repeatable() -> None:
+    places = {str(i): matched([0.9] * i, [0.8] * (6 - i), 6) for i in range(1, 6)}
     thresholds = dict.fromkeys(places, 0.5)
-    low, high = scores.bootstrap_f1(places, thresholds)
-    pooled = scores.count(scores.pool(list(places.values())), 0.5, 150).f1
-    assert 0 < low < pooled < high < 1
-    assert (low, high) == scores.bootstrap_f1(places, thresholds)
+    found = bootstrap.intervals(places, thresholds)
+    pooled = scores.row(scores.pool(list(places.values())), 0.5)
+    for figure in ("f1_150", "f1_50", "precision_150", "recall_150", "ap50"):
+        low, high = found[figure]
+        assert 0 < low < pooled[figure] < high < 1
+    assert found == bootstrap.intervals(places, thresholds)
+    assert found["false_per_100km2"] is None
     same = {str(i): matched([0.9], [0.9], 2) for i in range(4)}
-    assert scores.bootstrap_f1(same, dict.fromkeys(same, 0.5)) == pytest.approx((0.5, 0.5))
+    assert bootstrap.intervals(same, dict.fromkeys(same, 0.5))["f1_150"] == pytest.approx([0.5, 0.5])
+
+
+def test_bootstrap_of_average_precision_is_that_of_the_places_drawn() -> None:
+    rng = np.random.default_rng(2)
+    places = {}
+    for name in "abc":
+        hits = int(rng.integers(2, 6))
+        places[name] = matched(list(rng.random(hits)), list(rng.random(4)), 7)
+    everything = list(places.values())
+    drawn = np.array([[2, 0, 1], [1, 1, 1], [0, 3, 0]])
+    for weights, got in zip(drawn, bootstrap._average_precision(places, drawn), strict=True):
+        again = scores.pool([m for m, times in zip(everything, weights, strict=True) for _ in range(times)])
+        # copies of one detection come one after the other instead of together, which can only matter between them
+        assert got == pytest.approx(average_precision(again.overlap, again.confidence, again.labels), abs=0.03)
+
+
+def textbook_ap(scenes: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> float:
+    """AP50 from corners alone, written without anything of training.matching, with OpenCV's overlap of rotated boxes.
+
+    Each scene: labels, boxes, confidence. Boxes of all scenes from the most confident down; each takes its best free
+    label of its scene; precision at a recall is the best at that recall or beyond (Everingham et al. 2010).
+    """
+    cv2 = pytest.importorskip("cv2")
+
+    def overlap(a: np.ndarray, b: np.ndarray) -> float:
+        p, q = (cv2.minAreaRect(corners.astype(np.float32)) for corners in (a, b))
+        shared = cv2.rotatedRectangleIntersection(p, q)[1]
+        area = 0.0 if shared is None else cv2.contourArea(cv2.convexHull(shared))
+        return area / (p[1][0] * p[1][1] + q[1][0] * q[1][1] - area)
+
+    ranked = sorted(((c, s, i) for s, (_, _, conf) in enumerate(scenes) for i, c in enumerate(conf)), reverse=True)
+    taken: set[tuple[int, int]] = set()
+    hits = []
+    for _, s, i in ranked:
+        labels, boxes, _ = scenes[s]
+        free = [(overlap(boxes[i], labels[j]), j) for j in range(len(labels)) if (s, j) not in taken]
+        best = max(free, default=(0.0, -1))
+        hits.append(best[0] >= 0.5)
+        if hits[-1]:
+            taken.add((s, best[1]))
+    return brute_force_ap(hits, sum(len(labels) for labels, _, _ in scenes))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ap50_of_oriented_boxes_agrees_with_an_independent_implementation(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scenes = []
+    for _ in range(3):
+        labels, found = [], []
+        for _ in range(12):
+            place, heading = rng.uniform(0, 900, 2), rng.uniform(0, 180)
+            length, width = rng.uniform(30, 300), rng.uniform(10, 50)
+            labels.append(box(*place, length, width, heading))
+            if rng.random() < 0.8:  # found, more or less
+                off, longer, turned = rng.normal(0, 6, 2), rng.uniform(0.7, 1.3), rng.normal(0, 4)
+                found.append(box(*place + off, length * longer, width, heading + turned))
+        found += [box(*rng.uniform(0, 900, 2), 100, 20, rng.uniform(0, 180)) for _ in range(8)]
+        scenes.append((np.array(labels), np.array(found), rng.permutation(len(found)) / 50 + rng.random() / 100))
+    got = scores.row(scores.pool([scores.match_scene(scene(*parts)) for parts in scenes]), 0.0)["ap50"]
+    expected = textbook_ap(scenes)
+    assert 0.1 < expected < 0.95
+    assert got == pytest.approx(expected, abs=1e-6)
+
+
+def test_precision_recall_curve_ends_where_everything_is_shown() -> None:
+    m = matched([0.9, 0.5, 0.5], [0.7, 0.5], 6)
+    recall, precision, threshold = curves.precision_recall(m.near[150], m.confidence, m.labels)
+    assert threshold.tolist() == [0.9, 0.7, 0.5]
+    np.testing.assert_allclose(recall, [1 / 6, 1 / 6, 3 / 6])
+    np.testing.assert_allclose(precision, [1, 1 / 2, 3 / 5])
+    for r, p, t in zip(recall, precision, threshold, strict=True):
+        counts = scores.count(m, t, 150)
+        assert (counts.recall, counts.precision) == pytest.approx((r, p))
+    assert curves.listed(np.zeros(0, int), np.zeros(0), 3) == []

@@ -27,7 +27,8 @@ def write_chips(folder: Path, count: int) -> None:
         pixels = rng.integers(55, 75, (4, 128, 128), dtype=np.uint8)
         row, col = rng.integers(10, 100, 2)
         pixels[:, row : row + 4, col : col + 20] = rng.integers(120, 220)
-        with rasterio.open(folder / f"{number}.tif", "w", driver="GTiff", count=4, dtype="uint8", width=128, height=128) as out:
+        profile = {"driver": "GTiff", "count": 4, "dtype": "uint8", "width": 128, "height": 128}
+        with rasterio.open(folder / f"{number}.tif", "w", **profile) as out:
             out.write(pixels)
 
 
