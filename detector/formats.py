@@ -125,9 +125,12 @@ def to_geodataframe(schema: Schema, columns: Columns, crs: Any = WGS84) -> GeoDa
         _projected("table", columns["geometry"], crs), crs=WGS84 if is_wgs84(crs) else crs
     )
     dtypes = {"text": object, "list": object, "float": float, "int": "int64", "bool": bool}
-    frame = pandas.DataFrame(
-        {name: pandas.Series(columns[name], dtype=dtypes[kind]) for name, kind in schema.items()}
-    )
+
+    def series(name: str, kind: Kind) -> Any:
+        missing = kind == "int" and any(value is None for value in columns[name])
+        return pandas.Series(columns[name], dtype="Int64" if missing else dtypes[kind])
+
+    frame = pandas.DataFrame({name: series(name, kind) for name, kind in schema.items()})
     return geopandas.GeoDataFrame(frame, geometry=geometry)
 
 
