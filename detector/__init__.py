@@ -4,6 +4,10 @@
     vessels = predict("S2A_MSIL2A_….SAFE")
     vessels.write("vessels.gpkg")
 
+    from detector import count_loadings, load_site
+    count = count_loadings("vessels.gpkg", "looks.csv", load_site("nampo"))
+    count.write("nampo-2020")
+
 Names are loaded when they are first used, so that `import detector` costs next to nothing.
 """
 
@@ -15,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from detector.detections import Detections
     from detector.errors import BargewatchError
+    from detector.loadings.count import LoadingCount, count_loadings
     from detector.loadings.sites import Site, list_sites, load_site
     from detector.prediction import predict
     from detector.preview import write_preview
@@ -25,9 +30,11 @@ __version__ = "0.1.0"
 __all__ = [
     "BargewatchError",
     "Detections",
+    "LoadingCount",
     "Scene",
     "Site",
     "__version__",
+    "count_loadings",
     "list_sites",
     "load_site",
     "open_scene",
@@ -40,8 +47,10 @@ __all__ = [
 _HOMES = {
     "BargewatchError": "detector.errors",
     "Detections": "detector.detections",
+    "LoadingCount": "detector.loadings.count",
     "Scene": "detector.scene",
     "Site": "detector.loadings.sites",
+    "count_loadings": "detector.loadings.count",
     "list_sites": "detector.loadings.sites",
     "load_site": "detector.loadings.sites",
     "open_scene": "detector.scene",

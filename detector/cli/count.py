@@ -1,0 +1,196 @@
+"""`bargewatch count`."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from detector.loadings.count import LoadingCount
+
+
+@click.command()
+@click.option(
+    "--vessels", required=True, metavar="FILE", help="Vessel table that `bargewatch predict` wrote."
+)
+@click.option("--looks", required=True, metavar="FILE.csv", help="Looks table of the same run.")
+@click.option(
+    "--site",
+    required=True,
+    metavar="SITE",
+    help="Name of a site (see `bargewatch sites list`) or a GeoJSON file.",
+)
+@click.option(
+    "--out", required=True, metavar="DIR", help="Folder for visits.geojson and loadings.csv; made if need be."
+)
+@click.option(
+    "--period",
+    type=click.Choice(["month", "quarter", "year", "all"]),
+    default="month",
+    show_default=True,
+    help="Calendar periods to count in, UTC; `all` is one from the first look to the last.",
+)
+@click.option(
+    "--kinds",
+    metavar="KIND[,KIND]",
+    default="coal_berth,berth",
+    show_default=True,
+    help="Kinds of zones whose visits are loadings: coal_berth, berth, anchorage.",
+)
+@click.option(
+    "--min-clear",
+    type=float,
+    metavar="F",
+    help="Least clear share of a zone in a look that can show it to be empty.  [default: 0.7]",
+)
+@click.option(
+    "--recall",
+    type=float,
+    metavar="R",
+    help="Believed chance that a vessel is in the table where its zone was seen.  [default: 0.85]",
+)
+@click.option("--plots", is_flag=True, help="Also draw timelines and loadings as PNG and SVG into DIR/plots.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Of the random draws behind the intervals."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+@click.pass_context
+def count(
+    ctx: click.Context,
+    /,
+    vessels: str,
+    looks: str,
+    site: str,
+    out: str,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Count visits and loadings at the berths of a site.
+
+    Satellites pass every few days and clouds hide much, so most visits are never seen. Three figures are kept apart:
+
+    \b
+      visits_seen   distinct vessels seen: the fact, and a lower bound
+      loadings      the estimate of all visits, seen or not, at the berths
+      low to high   its 90 % interval
+
+    A ship at a coal berth is what the image shows; that it loaded is an inference. Zones with too few usable looks get
+    no estimate, and `note` says why.
+
+    \b
+    First find the vessels, with the looks (without them an empty berth and a cloud are the same thing):
+        bargewatch predict *.SAFE --site nampo --out vessels.gpkg --looks looks.csv
+    Then count, month by month:
+        bargewatch count --vessels vessels.gpkg --looks looks.csv --site nampo --out nampo
+    By quarter and with pictures:
+        bargewatch count --vessels vessels.gpkg --looks looks.csv --site nampo --out nampo --period quarter --plots
+
+    Exit code: 0 all done; 1 the count was written but a picture failed; 2 wrong usage or tables that do not fit.
+    """
+    ctx.exit(_run(ctx, vessels, looks, site, out, as_json=as_json, quiet=quiet, **options))
+
+
+def _run(
+    ctx: click.Context,
+    vessels: str,
+    looks: str,
+    site: str,
+    out: str,
+    *,
+    period: Any,
+    kinds: str,
+    min_clear: float | None,
+    recall: float | None,
+    plots: bool,
+    seed: int,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    from detector.cli import say, unexpected
+    from detector.loadings.count import MIN_CLEAR, RECALL, count_loadings, prepare_folder
+
+    if plots:
+        from detector.loadings.plots import check_matplotlib
+
+        check_matplotlib()
+    folder = prepare_folder(out)
+    result = count_loadings(
+        vessels,
+        looks,
+        site,
+        period=period,
+        kinds=tuple(kind.strip() for kind in kinds.split(",") if kind.strip()),
+        min_clear=MIN_CLEAR if min_clear is None else min_clear,
+        recall=RECALL if recall is None else recall,
+        seed=seed,
+    )
+    files = [str(path) for path in result.write(folder)]
+    failed = False
+    if plots:
+        from detector.loadings.plots import write_plots
+
+        try:
+            files += [str(path) for path in write_plots(result, folder / "plots")]
+        except Exception as error:  # noqa: BLE001 - the count is written; a picture must not hide that
+            failed = True
+            say(f"error: no pictures: {unexpected(error, ctx.find_root().obj['debug'])}")
+    if as_json:
+        click.echo(json.dumps(summary(result, files), indent=1, ensure_ascii=False, allow_nan=False))
+    elif not quiet:
+        click.echo(text(result, files))
+    return 1 if failed else 0
+
+
+def summary(result: LoadingCount, files: list[str]) -> dict[str, Any]:
+    """The count as plain values; None for what is not known."""
+    return {
+        "site": result.tables.site.name,
+        "visits": len(result.visit_rows),
+        "loadings": [{name: _plain(value) for name, value in row.items()} for row in result.loading_rows],
+        "remarks": list(result.remarks),
+        "files": files,
+    }
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def text(result: LoadingCount, files: list[str]) -> str:
+    """The count for people."""
+    lines = [f"{'zone':24} {'period':10} {'looks':>9} {'seen':>5} {'loadings':>9}  90 % interval"]
+    notes: dict[str, list[str]] = {}
+    periods = {row["period_start"] for row in result.loading_rows}
+    for row in result.loading_rows:
+        zone = row["zone_id"] or "whole site"
+        looks = f"{row['usable_looks']}/{row['looks']}"
+        known = math.isfinite(row["loadings"])
+        number = (
+            f"{row['loadings']:9.1f}  {row['loadings_low']:g} to {row['loadings_high']:g}"
+            if known
+            else "        -"
+        )
+        lines.append(f"{zone[:24]:24} {row['period_start'][:10]} {looks:>9} {row['visits_seen']:5} {number}")
+        if not known:
+            notes.setdefault(f"{zone}: {_reason(row['note'])}", []).append(row["period_start"][:10])
+    lines.append(
+        "looks: usable/all; seen: visits first seen in the period, a lower bound; -: no estimate, see below"
+    )
+    for zone, estimate in result.estimates.items():
+        if estimate is not None and math.isfinite(estimate.mean_stay_days):
+            lines.append(
+                f"{zone}: mean stay {estimate.mean_stay_days:.1f} days ({estimate.mean_stay_low:.1f} to "
+                f"{estimate.mean_stay_high:.1f}, from {estimate.stay_source}), recall {estimate.recall:.2f}"
+            )
+    lines += [note if len(of) == len(periods) else f"{note} ({', '.join(of)})" for note, of in notes.items()]
+    lines += result.remarks
+    return "\n".join([*lines, f"written: {', '.join(files)}"])
+
+
+def _reason(note: str) -> str:
+    return next((part for part in note.split("; ") if part.startswith("no estimate")), note)
