@@ -16,12 +16,13 @@ import shapely
 
 from detector import filters
 from detector.boxes import Boxes, measure, merge
-from detector.coal import coal_score
+from detector.coal import coal_barge, coal_score
 from detector.detections import Detections
 from detector.errors import BargewatchError, ConfigError, SceneError
 from detector.model import Weights, find_weights
 from detector.scene import Scene, open_scene
 from detector.search import Found, Progress, search
+from detector.wakes import motion
 
 if TYPE_CHECKING:
     from detector.loadings.sites import Site
@@ -212,7 +213,12 @@ def _table(scene: Scene, found: Found, weights: Weights) -> Detections:
     numbered = Boxes(every.corners, every.scores, np.arange(len(every)))
     chosen = merge(numbered).classes  # numbers of the boxes that remain
     boxes, reasons = every[chosen], found.reasons[chosen]
+    afloat = np.flatnonzero(reasons == "")
+    moving = motion(scene, boxes.corners[afloat])
+    boxes.corners[afloat] = moving.hulls
     measures = measure(boxes.corners, scene.grid)
+    bow = np.full(len(boxes), np.nan)
+    bow[afloat] = np.round(moving.bow_deg, 1) % 360.0
     reasons[(reasons == "") & filters.size_rejected(measures)] = "size"
     centre = boxes.centres
     lon, lat = scene.grid.to_lonlat(centre[:, 0], centre[:, 1])
@@ -222,19 +228,27 @@ def _table(scene: Scene, found: Found, weights: Weights) -> Detections:
     ring_lon = lon[:, None] + (ring_lon - lon[:, None] + 180.0) % 360.0 - 180.0
     polygons = shapely.polygons(np.stack([ring_lon, ring_lat], axis=-1))
     n = len(boxes)
+    coal = coal_score(scene, boxes.corners)
+    barge = coal_barge(coal, scene.bands, measures.length_m, measures.width_m)
+    named = [weights.classes[i] for i in boxes.classes]
+    # The pixels decide where they can tell, the network elsewhere.
+    named = [
+        "coal_barge" if coaly else "vessel" if known else name
+        for coaly, known, name in zip(barge, np.isfinite(coal), named, strict=True)
+    ]
     return Detections.from_columns(
         **{
             "scene_id": [scene.id] * n,
             "acquired": [_utc(scene.acquired)] * n,
-            "class": [weights.classes[i] for i in boxes.classes],
+            "class": named,
             "confidence": np.round(boxes.scores, 4),
             "lon": lon,
             "lat": lat,
             "length_m": np.round(measures.length_m, 1),  # finer digits would claim what pixels cannot show
             "width_m": np.round(measures.width_m, 1),
-            "heading_deg": np.round(measures.heading_deg, 1) % 180.0,
-            "heading_ambiguous": np.ones(n, bool),
-            "coal_score": np.round(coal_score(scene, boxes.corners), 3),
+            "heading_deg": np.where(np.isnan(bow), np.round(measures.heading_deg, 1) % 180.0, bow),
+            "heading_ambiguous": np.isnan(bow),
+            "coal_score": np.round(coal, 3),
             "status": np.where(reasons == "", "kept", reasons),
             "geometry": polygons,
         }

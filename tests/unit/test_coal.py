@@ -1,72 +1,107 @@
-"""Spectral evidence of coal."""
+"""Spectral evidence of coal, and the class that it gives."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from affine import Affine
+from scipy import ndimage
 
+from detector import coal
 from detector.boxes import corners_of
-from detector.coal import coal_score
+from detector.coal import BAND_SETS, coal_barge, coal_score, models
 from detector.scene import Scene, open_scene
+from detector.unmixing import BLUR_M, unmix
 
-BANDS = ("B04", "B03", "B02", "B08")
-WATER = (0.05, 0.08, 0.07, 0.02)
-COAL = (0.05, 0.05, 0.05, 0.055)
-HOLD = (slice(28, 36), slice(22, 42))  # rows and columns of a hull of 20 x 8 pixels
-BOX = corners_of(np.array([[32.0, 32.0, 20.0, 8.0, 0.0]]))
-
-
-def scene(hold: tuple[float, ...], bands: tuple[str, ...] = BANDS) -> Scene:
-    pixels = np.repeat(np.array(WATER, np.float32), 64 * 64).reshape(4, 64, 64).copy()
-    pixels[(slice(None), *HOLD)] = np.array(hold, np.float32)[:, None, None]
-    chosen = [BANDS.index(band) for band in bands]
-    place = Affine(10, 0, 500_000, 0, -10, 4_300_000)
-    return open_scene(pixels[chosen], bands=bands, transform=place, crs="EPSG:32651")
+BANDS = ("B04", "B03", "B02", "B08", "B11")
+WATER = (0.05, 0.08, 0.07, 0.02, 0.01)
+COAL = (0.043, 0.039, 0.036, 0.053, 0.076)
+RUST = (0.12, 0.085, 0.07, 0.145, 0.19)
+BOX = corners_of(np.array([[32.0, 32.0, 9.0, 2.4, 0.0]]))  # 90 m x 24 m
 
 
-@pytest.mark.parametrize(
-    ("cargo", "low", "high"),
-    [
-        (COAL, 0.95, 1.0),
-        (WATER, 0.0, 0.05),
-        ((0.30, 0.30, 0.30, 0.30), 0.0, 0.0),  # bright deck
-        ((0.14, 0.06, 0.04, 0.10), 0.0, 0.1),  # rusty red hull
-        ((0.04, 0.07, 0.03, 0.20), 0.0, 0.05),  # green deck
-    ],
-)
-def test_coal_is_dark_and_flat(cargo: tuple[float, ...], low: float, high: float) -> None:
-    assert low <= coal_score(scene(cargo), BOX)[0] <= high
+def pixels(hold: tuple[float, ...], length_m: float = 90.0, beam_m: float = 20.0) -> np.ndarray:
+    """A hull in water, seen through the sensor's blur: 2 m sub-pixels, then 10 m pixels."""
+    fine = np.repeat(np.array(WATER, np.float32), 320 * 320).reshape(5, 320, 320)
+    half_l, half_b = round(length_m / 4), round(beam_m / 4)
+    fine[:, 160 - half_b : 160 + half_b, 160 - half_l : 160 + half_l] = np.array(hold, np.float32)[
+        :, None, None
+    ]
+    optics = np.sqrt(BLUR_M**2 - 10.0**2 / 12) / 2.0
+    blurred = np.stack([ndimage.gaussian_filter(band, optics) for band in fine])
+    return blurred.reshape(5, 64, 5, 64, 5).mean(axis=(2, 4))
 
 
-def test_half_a_hold_of_coal_scores_half() -> None:
-    pixels = np.repeat(np.array((0.3,) * 4, np.float32), 64 * 64).reshape(4, 64, 64).copy()
-    pixels[:, :, :32] = 0.05
-    place = Affine(10, 0, 500_000, 0, -10, 4_300_000)
-    with open_scene(pixels, bands=BANDS, transform=place, crs="EPSG:32651") as half:
-        assert coal_score(half, BOX)[0] == pytest.approx(0.5)
+def scene(values: np.ndarray, bands: tuple[str, ...] = BANDS) -> Scene:
+    chosen = values[[BANDS.index(band) for band in bands]].astype(np.float32)
+    return open_scene(
+        chosen, bands=bands, transform=Affine(10, 0, 500_000, 0, -10, 4_300_000), crs="EPSG:32651", scale=1.0
+    )
+
+
+@pytest.mark.parametrize("bands", [BANDS, BANDS[:4], BANDS[:3]])
+def test_coal_scores_above_other_decks(bands: tuple[str, ...]) -> None:
+    score = {
+        name: coal_score(scene(pixels(colour), bands), BOX)[0]
+        for name, colour in {
+            "coal": COAL, "rust": RUST, "grey": (0.15,) * 5, "green": (0.085, 0.11, 0.066, 0.105, 0.12),
+            "white": (0.5,) * 5,
+        }.items()
+    }  # fmt: skip
+    least = models()[coal.band_set(bands) or ""].threshold
+    assert score["coal"] > least > max(value for name, value in score.items() if name != "coal")
+
+
+@pytest.mark.parametrize("beam", [14.0, 20.0, 28.0])
+def test_water_is_taken_out_of_mixed_pixels(beam: float) -> None:
+    box = corners_of(np.array([[32.0, 32.0, 9.0, (beam + 4.0) / 10.0, 0.0]]))[0]
+    bands = ("B04", "B03", "B02", "B08")
+    hull = unmix(pixels(RUST, beam_m=beam)[:4], bands, box, (10.0, 10.0))
+    assert hull is not None
+    middle = np.median(hull.material, axis=1)
+    raw = pixels(RUST, beam_m=beam)[:4, 31:33, 30:34].mean(axis=(1, 2))
+    assert np.abs(middle - RUST[:4]).max() < 0.025
+    if beam < 16:
+        assert np.abs(middle - RUST[:4]).max() < np.abs(raw - RUST[:4]).max()
+
+
+def test_brighter_or_more_coloured_is_never_more_like_coal() -> None:
+    levels = [coal_score(scene(pixels(tuple(c * f for c in COAL))), BOX)[0] for f in (1.0, 1.5, 2.0, 3.0)]
+    assert levels == sorted(levels, reverse=True)
+    assert all(weight >= 0 for model in models().values() for weight in model.weights)
+
+
+def test_unknown_stays_unknown() -> None:
+    far = corners_of(np.array([[500.0, 500.0, 9.0, 2.4, 0.0], [-40.0, 5.0, 9.0, 2.4, 0.0]]))
+    narrow = corners_of(np.array([[32.0, 32.0, 6.0, 0.8, 0.0]]))
+    water = corners_of(np.array([[10.0, 12.0, 9.0, 2.4, 0.4]]))
+    with scene(pixels(COAL)) as here:
+        assert np.isnan(coal_score(here, far)).all()
+        assert np.isnan(coal_score(here, narrow)).all()
+        assert np.isnan(coal_score(here, water)).all()  # nothing stands out there: no hull to judge
+        assert coal_score(here, np.zeros((0, 4, 2))).shape == (0,)
+    assert np.isnan(coal_score(scene(np.full((5, 64, 64), np.nan)), BOX)).all()
 
 
 def test_boxes_keep_their_order() -> None:
-    rows = [[32.0, 32.0, 20.0, 8.0, 0.0], [10.0, 8.0, 12.0, 6.0, 0.3], [32.0, 32.0, 12.0, 6.0, 0.0]]
-    low, sea, high = coal_score(scene(COAL), corners_of(np.array(rows)))
-    assert low > 0.9 and high > 0.9
-    assert sea < 0.1
+    values = pixels(COAL)
+    values[:, 44:64, 0:64] = pixels((0.3,) * 5)[:, 22:42, :]
+    two = corners_of(np.array([[32.0, 54.0, 9.0, 2.4, 0.0], [32.0, 32.0, 9.0, 2.4, 0.0]]))
+    bright, black = coal_score(scene(values), two)
+    assert bright < 0.1 < 0.8 < black
 
 
-def test_true_colour_cannot_tell() -> None:
-    assert np.isnan(coal_score(scene(COAL, BANDS[:3]), BOX)).all()
+def test_class_needs_evidence_and_the_size_of_a_barge() -> None:
+    scores = np.array([0.99, 0.99, 0.05, np.nan, 0.99])
+    length = np.array([90.0, 180.0, 90.0, 90.0, 120.0])
+    width = np.array([24.0, 30.0, 24.0, 24.0, 11.0])
+    assert coal_barge(scores, BANDS, length, width).tolist() == [True, False, False, False, False]
+    assert not coal_barge(scores, ("B04", "B03"), length, width).any()
 
 
-def test_no_data_and_places_off_the_scene_are_unknown() -> None:
-    far = corners_of(np.array([[500.0, 500.0, 20.0, 8.0, 0.0], [-40.0, 5.0, 20.0, 8.0, 0.0]]))
-    assert np.isnan(coal_score(scene(COAL), far)).all()
-    assert np.isnan(coal_score(scene((np.nan,) * 4), BOX)).all()
-
-
-def test_no_boxes() -> None:
-    assert coal_score(scene(COAL), np.zeros((0, 4, 2))).shape == (0,)
-
-
-def test_a_box_without_a_pixel_centre_is_unknown() -> None:
-    assert np.isnan(coal_score(scene(COAL), corners_of(np.array([[32.0, 32.0, 0.2, 0.2, 0.0]])))).all()
+def test_the_best_set_of_bands_is_used() -> None:
+    assert coal.band_set(BANDS) == "swir"
+    assert coal.band_set(BANDS[:4]) == "nir"
+    assert coal.band_set(BANDS[:3]) == "colour"
+    assert coal.band_set(("B03", "B04", "B08", "B11")) is None
+    assert set(models()) == set(BAND_SETS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.simulate.canvas import Bounds, Canvas
-from training.simulate.decks import fitting
+from training.simulate.decks import Part, fitting
 from training.simulate.hulls import KNOT, Vessel, half_width
 from training.simulate.noise import Array, hash01
 from training.simulate.sensor import BAND_LAG_S
@@ -48,6 +48,10 @@ class HullDrawing:
             ahead = np.float32(self.parity * v.speed_kn * KNOT * BAND_LAG_S[band])
             self._draw(view.data, slice(k, k + 1), u - ahead, w)
 
+    def _fitting(self) -> tuple[tuple[float, ...], tuple[Part, ...]]:
+        """Deck colour and parts."""
+        return fitting(self.vessel)
+
     def _shadow_step(self) -> tuple[float, float]:
         """Displacement of a shadow per metre of height, in the vessel's frame."""
         length = 1.0 / np.tan(np.radians(max(self.sun[1], 12.0)))
@@ -56,7 +60,7 @@ class HullDrawing:
 
     def _draw(self, data: Array, bands: slice, u: Array, v: Array) -> None:
         ship = self.vessel
-        deck, parts = fitting(ship)
+        deck, parts = self._fitting()
         su, sv = self._shadow_step()
         hull = np.abs(v) <= half_width(ship.kind, ship.length, ship.width, u)
         shade = np.zeros_like(hull)

@@ -1,0 +1,93 @@
+"""Composites: vessels laid on real water, here on a painted stand-in for it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from affine import Affine
+from rasterio.crs import CRS
+
+from detector.geometry import Grid
+from training.composites import FAMILIES, Port, compose
+from training.composites.fit import Samples, as_drawn, f1, fit
+from training.composites.render import View, draw
+from training.simulate.hulls import Vessel
+from training.simulate.spectra import BANDS
+
+_WATER = np.array((0.05, 0.06, 0.04, 0.02, 0.01), np.float32)
+
+
+@pytest.fixture(scope="module")
+def port() -> Port:
+    rng = np.random.default_rng(0)
+    pixels = np.broadcast_to(_WATER[:, None, None], (5, 300, 300)).copy()
+    pixels += rng.normal(0, 0.001, pixels.shape).astype(np.float32)
+    pixels[:, :, :40] = np.array((0.2, 0.2, 0.2, 0.3, 0.3), np.float32)[:, None, None]  # a straight quay
+    grid = Grid(CRS.from_epsg(32651), Affine(10, 0, 500_000, 0, -10, 4_300_000), 300, 300)
+    return Port("quay", pixels, grid, 10.0, [])
+
+
+def test_families_share_no_coal() -> None:
+    train, test = FAMILIES["train"], FAMILIES["test"]
+    assert not set(train.coal) & set(test.coal)
+    assert not set(train.barges) & set(test.barges)
+    assert not {tuple(row) for row in train.cargo.values()} & {tuple(row) for row in test.cargo.values()}
+
+
+def test_composites_are_repeatable_and_change_only_what_is_near_vessels(port: Port) -> None:
+    first, second = (compose(port, FAMILIES["train"], 6, 3) for _ in range(2))
+    assert np.array_equal(first.pixels, second.pixels)
+    assert len(first.truth) >= 5
+    still = [t for t in first.truth if t.vessel.speed_kn == 0]
+    if len(still) == len(first.truth):
+        changed = np.abs(first.pixels - port.pixels).max(axis=0) > 1e-4
+        rows, cols = np.nonzero(changed)
+        near = np.min(
+            [np.hypot(cols - c, rows - r) for c, r in (t.corners.mean(axis=0) for t in first.truth)], axis=0
+        )
+        assert near.max() < 30
+
+
+def test_truth_lies_where_the_hull_is(port: Port) -> None:
+    composite = compose(port, FAMILIES["train"], 8, 5)
+    for truth in composite.truth:
+        col, row = truth.corners.mean(axis=0).astype(int)
+        there = np.abs(composite.pixels[:, row, col] - _WATER).max()
+        assert there > 0.004
+        assert port.water[row, col]
+
+
+def test_a_layer_lets_the_real_water_through_at_the_edges() -> None:
+    vessel = Vessel("a", "barge", 0.0, 0.0, 80.0, 20.0, 90.0)
+    view = View((150.0, 50.0), 1.0, np.zeros(5, np.float32), 0.5, 3.0, 1, 1)
+    fitted = ((0.3,) * 5, ())
+    layers = draw([(vessel, fitted)], view, (20.0, 20.0), (40, 40), 10.0, np.random.default_rng(0))
+    assert layers.through.shape == (len(BANDS), 40, 40)
+    assert layers.through[0, 20, 20] < 0.3 and layers.through[0, 2, 2] == pytest.approx(1.0, abs=1e-3)
+    edge = layers.through[0, 15:25, 20]
+    assert ((edge > 0.1) & (edge < 0.9)).any()  # mixed pixels
+    covered = (1.0 - layers.through[0]).sum() * 100.0
+    assert covered == pytest.approx(80.0 * 20.0, rel=0.25)  # hull and a little shadow, m²
+
+
+def test_boxes_as_drawn_are_off_but_near() -> None:
+    box = np.array([[[10.0, 10.0], [19.0, 10.0], [19.0, 12.4], [10.0, 12.4]]])
+    rng = np.random.default_rng(1)
+    drawn = np.concatenate([as_drawn(box, FAMILIES["test"], 10.0, rng) for _ in range(200)])
+    wide = np.hypot(*(drawn[:, 2] - drawn[:, 1]).T) * 10.0
+    assert 24.0 < wide.mean() < 36.0
+    assert np.abs(drawn.mean(axis=(0, 1)) - box.mean(axis=(0, 1))).max() < 0.1
+
+
+def test_weights_are_never_negative_and_part_the_classes() -> None:
+    rng = np.random.default_rng(2)
+    y = np.arange(200) < 100
+    values = {"good": rng.normal(0, 1, 200) + 2.0 * y, "wrong": rng.normal(0, 1, 200) - 2.0 * y}
+    none, size = np.zeros(200, bool), np.full(200, 80.0)
+    model = fit(Samples(values, y, none, size, size / 4, [{}] * 200), ("good", "wrong"))
+    assert model.weights[0] > 0.5 and model.weights[1] == 0.0
+    assert f1(np.array([True, True]), np.array([True, False])) == {
+        "precision": 0.5,
+        "recall": 1.0,
+        "f1": pytest.approx(2 / 3),
+    }

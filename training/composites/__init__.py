@@ -1,0 +1,17 @@
+"""Vessels with known cargo on the real water of labelled ports, to fit and to test the coal score.
+
+No labelled coal barge in Sentinel-2 is public. So hulls are painted at 2 m, seen through the optics of the
+sensor, and laid on real images; what lies around them (water, haze, quays, noise) is real, and what they carry
+is known. Two families of parameters, `train` and `test`, share no spectrum of coal and no port.
+
+    python -m training.composites.fit ../shared        # fit, test on the other family and ports, write the model
+    python -m training.composites.write ../shared OUT  # composite scenes with COCO labels, for training and looking
+"""
+
+from __future__ import annotations
+
+from training.composites.families import FAMILIES, Family
+from training.composites.ports import Port, read_port
+from training.composites.scene import Composite, Truth, compose
+
+__all__ = ["FAMILIES", "Composite", "Family", "Port", "Truth", "compose", "read_port"]

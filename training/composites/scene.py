@@ -1,0 +1,213 @@
+"""Composite scenes: a real port with vessels laid on its free water, and their truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.geometry import Grid
+from detector.scene import Scene, open_scene
+from training.composites.cargo import Cargo, Fitting, draw_cargo, fit_out
+from training.composites.families import Family
+from training.composites.ports import Port
+from training.composites.render import View, draw
+from training.simulate.fleet import beside
+from training.simulate.hulls import Vessel
+from training.simulate.noise import Array
+from training.simulate.spectra import BANDS
+
+_OTHERS = ("tanker", "container", "fishing", "tug", "general_cargo", "bulk_carrier", "barge", "river_barge")
+_CARRIERS = ("barge", "river_barge", "general_cargo", "bulk_carrier")
+_STATUS = ("anchored", "alongside", "rafted", "tow", "underway")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """One composite vessel.
+
+    Attributes:
+        vessel: kind, size, heading (grid) and status; its place is in metres from the middle of its group.
+        cargo: what it carries.
+        corners: (4, 2) oriented box in scene pixels, corner convention.
+    """
+
+    vessel: Vessel
+    cargo: Cargo
+    corners: NDArray[np.float64]
+
+    @property
+    def label(self) -> str:
+        """`coal_barge` for a barge that shows coal, else `vessel`."""
+        barge = self.vessel.kind in ("barge", "river_barge")
+        return "coal_barge" if barge and self.cargo.coal else "vessel"
+
+
+@dataclass
+class Composite:
+    """A composite scene: (bands, height, width) reflectance in :data:`BANDS`, and its truth."""
+
+    port: str
+    pixels: Array
+    grid: Grid
+    truth: list[Truth]
+
+    def open(self, bands: tuple[str, ...] = BANDS) -> Scene:
+        """The scene as inference sees it, with some of its bands."""
+        chosen = self.pixels[[BANDS.index(band) for band in bands]]
+        return open_scene(chosen, bands=bands, transform=self.grid.transform, crs=self.grid.crs, scale=1.0)
+
+
+def compose(port: Port, family: Family, count: int, seed: int) -> Composite:
+    """Lay about `count` vessels on a port's free water, half of those that can carry bulk with coal.
+
+    The same arguments give the same pixels. Fewer are laid where the water is full.
+    """
+    rng = np.random.default_rng([seed, len(port.name), sum(map(ord, port.name))])
+    pixels, truth = port.pixels.copy(), list[Truth]()
+    taken: list[tuple[float, float, float]] = []
+    for group in _groups(rng, family, count):
+        place = _place(port, group, rng, taken)
+        if place is None:
+            continue
+        col, row, turn = place
+        vessels = [_turned(vessel, turn) for vessel, _ in group]
+        fitted = [(v, fit_out(v, c, family, rng)) for v, (_, c) in zip(vessels, group, strict=True)]
+        _lay(pixels, port, fitted, (col, row), family, rng)
+        for vessel, (_, cargo) in zip(vessels, group, strict=True):
+            box = np.asarray(vessel.box.exterior.coords)[:4]
+            truth.append(Truth(vessel, cargo, box / port.pixel_m + np.array([col, row])))
+    return Composite(port.name, pixels, port.grid, truth)
+
+
+def _groups(rng: np.random.Generator, family: Family, count: int) -> Iterator[list[tuple[Vessel, Cargo]]]:
+    """Groups of vessels heading up the grid, round the origin: one alone, two rafted, or a tug and its tow."""
+    for number in range(count):
+        status = str(rng.choice(_STATUS, p=(0.4, 0.27, 0.13, 0.08, 0.12)))
+        coal = bool(rng.random() < 0.5)
+        kinds: tuple[str, ...] = _CARRIERS if coal else _OTHERS
+        weights = np.array([3.0 if kind in ("barge", "river_barge") else 1.0 for kind in kinds])
+        if status == "tow":
+            kinds, weights = ("barge",), np.ones(1)
+        kind = str(rng.choice(kinds, p=weights / weights.sum()))
+        first = _vessel(rng, family, kind, f"C{number:03d}", status)
+        cargo = draw_cargo(rng, family, kind, coal)
+        if status == "rafted":
+            other_kind = str(rng.choice(_CARRIERS))
+            other = _vessel(rng, family, other_kind, f"C{number:03d}b", status)
+            other = beside(first, other, float(rng.uniform(1.0, 4.0)), 1, 0.0, bool(rng.random() < 0.5))
+            yield [(first, cargo), (other, draw_cargo(rng, family, other_kind, bool(rng.random() < 0.3)))]
+        elif status == "tow":
+            tug = _vessel(rng, family, "tug", f"C{number:03d}t", status)
+            ahead = first.length / 2 + tug.length / 2 + float(rng.uniform(40.0, 150.0))
+            tug = replace(tug.moved(0.0, -ahead), speed_kn=first.speed_kn)
+            yield [(first, cargo), (tug, Cargo("none", 0.0))]
+        else:
+            yield [(first, cargo)]
+
+
+def _vessel(rng: np.random.Generator, family: Family, kind: str, name: str, status: str) -> Vessel:
+    low, high = family.sizes[kind]
+    length = float(low + (high - low) * rng.beta(1.4, 1.8))
+    slender = {"tug": (2.9, 3.5), "fishing": (4.2, 5.4), "barge": (3.5, 5.2), "river_barge": (4.6, 6.2)}.get(
+        kind, (5.8, 7.0)
+    )
+    width = length / float(rng.uniform(*slender))
+    if kind == "barge" and rng.random() < 0.6:
+        length, width = family.barges[int(rng.integers(len(family.barges)))]
+    speed = {"underway": float(rng.uniform(5.0, 13.0)), "tow": float(rng.uniform(3.0, 7.0))}.get(status, 0.0)
+    return Vessel(name, kind, 0.0, 0.0, length, width, 0.0, status, speed, paint=int(rng.integers(1 << 30)))
+
+
+def _turned(vessel: Vessel, turn: float) -> Vessel:
+    s, c = np.sin(np.radians(turn)), np.cos(np.radians(turn))
+    x, y = c * vessel.x - s * vessel.y, s * vessel.x + c * vessel.y
+    return replace(vessel, x=float(x), y=float(y), heading=(vessel.heading + turn) % 360.0)
+
+
+def _place(
+    port: Port,
+    group: list[tuple[Vessel, Cargo]],
+    rng: np.random.Generator,
+    taken: list[tuple[float, float, float]],
+) -> tuple[float, float, float] | None:
+    """(column, row, turn in degrees) where a group lies on water and off all others, or None."""
+    first = group[0][0]
+    reach = max(float(np.hypot(v.x, v.y)) + v.length / 2 for v, _ in group)
+    beside_quay = first.status == "alongside"
+    off = first.width / 2 + float(rng.uniform(2.0, 9.0)) if beside_quay else reach + 40.0
+    near = np.abs(port.from_shore - off) < port.pixel_m * 0.7 if beside_quay else port.from_shore > off
+    rows, cols = np.nonzero(near)
+    for _ in range(25 if len(rows) else 0):
+        k = int(rng.integers(len(rows)))
+        col, row = cols[k] + rng.uniform(0, 1), rows[k] + rng.uniform(0, 1)
+        if any(np.hypot(col - c, row - r) * port.pixel_m < reach + other + 60.0 for c, r, other in taken):
+            continue
+        turn = _along_shore(port, int(col), int(row)) if beside_quay else float(rng.uniform(0, 360))
+        if turn is None:
+            continue
+        if beside_quay and not _afloat(port, _turned(first, turn), col, row):
+            continue
+        taken.append((col, row, reach))
+        return float(col), float(row), turn
+    return None
+
+
+def _along_shore(port: Port, col: int, row: int) -> float | None:
+    """Heading (degrees from the top of the grid, clockwise) of the shore near a pixel; None at borders."""
+    half = max(int(60.0 / port.pixel_m), 3)
+    part = port.from_shore[max(row - half, 0) : row + half + 1, max(col - half, 0) : col + half + 1]
+    if part.shape != (2 * half + 1, 2 * half + 1):
+        return None
+    down, right = np.gradient(part)
+    near = part < 80.0
+    away = np.array([right[near].mean(), down[near].mean()])
+    # Where the shore bends or faces another one, the slopes cancel: no quay to lie along.
+    if np.hypot(*away) < 0.55 * port.pixel_m:
+        return None
+    return float(np.degrees(np.arctan2(away[0], -away[1])) + 90.0) % 360.0
+
+
+def _afloat(port: Port, vessel: Vessel, col: float, row: float) -> bool:
+    """Whether a hull moored there would lie on water but for its edge."""
+    u = np.linspace(-0.48, 0.48, 9) * vessel.length
+    spots = (
+        vessel.to_scene(np.array([[a, b * vessel.width] for a in u for b in (-0.3, 0.0, 0.3)])) / port.pixel_m
+    )
+    at = np.floor(spots + np.array([col, row])).astype(int)
+    height, width = port.water.shape
+    inside = (at >= 0).all(axis=1) & (at[:, 0] < width) & (at[:, 1] < height)
+    return bool(inside.all() and port.water[at[:, 1], at[:, 0]].mean() > 0.95)
+
+
+def _lay(
+    pixels: Array, port: Port, fitted: list[tuple[Vessel, Fitting]], place: tuple[float, float], family: Family,
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """Blend a group into the pixels, in place."""
+    reach = max(float(np.hypot(v.x, v.y)) + v.length / 2 for v, _ in fitted) + 60.0
+    if any(v.speed_kn > 0.5 for v, _ in fitted):
+        reach += 500.0
+    half = int(np.ceil(reach / port.pixel_m))
+    col, row = int(place[0]), int(place[1])
+    r0, r1 = max(row - half, 0), min(row + half + 1, pixels.shape[1])
+    c0, c1 = max(col - half, 0), min(col + half + 1, pixels.shape[2])
+    window = pixels[:, r0:r1, c0:c1]
+    near = port.water[max(row - 8, 0) : row + 9, max(col - 8, 0) : col + 9]
+    local = port.pixels[:, max(row - 8, 0) : row + 9, max(col - 8, 0) : col + 9][:, near]
+    water = np.nanmedian(local, axis=1) if local.shape[1] else np.full(len(BANDS), 0.02, np.float32)
+    view = View(
+        sun=(float(rng.uniform(100.0, 200.0)), float(rng.uniform(*family.sun))), blur=float(rng.uniform(*family.blur)),
+        path=family.haze_path(rng, water), murk=float(rng.uniform(0, 1)), wind=float(rng.uniform(2, 8)),
+        parity=int(rng.choice([-1, 1])), order=int(rng.choice([0, 1])),
+    )  # fmt: skip
+    # The frame of the layers is square about the group, so that nothing is cut; what sticks out of the image is dropped.
+    size = (2 * half + 1, 2 * half + 1)
+    centre = (place[0] - (col - half), place[1] - (row - half))
+    layers = draw(fitted, view, centre, size, port.pixel_m, rng)
+    cut = (slice(None), slice(r0 - row + half, r1 - row + half), slice(c0 - col + half, c1 - col + half))
+    window *= layers.through[cut]
+    window += layers.added[cut]
+    np.maximum(window, 1e-4, out=window)
