@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detector import filters, hulls, masks
+from detector import clutter, filters, hulls, masks
 from detector.boxes import Boxes, corners_of, decode, merge
 from detector.encoding import BANDS, decode_reflectance, encode
 from detector.errors import EmptySceneError
@@ -81,7 +81,7 @@ def search(
         def collect(at_most: int) -> None:
             while len(pending) > at_most:
                 piece, raw = pending.popleft()
-                mine = _boxes_of(raw.result()[0], piece.window, tiling, weights, confidence, pixel_m)
+                mine = _boxes_of(raw.result()[0], piece, tiling, weights, confidence, pixel_m)
                 why = _rejected(scene, mine, piece, pixel_m)
                 boxes.append(_fitted(mine, why == "", piece, pixel_m))
                 reasons.append(why)
@@ -147,10 +147,11 @@ def _water(pixels: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
 
 
 def _boxes_of(
-    raw: NDArray[np.float32], window: Window, tiling: Tiling, weights: Weights, confidence: float,
+    raw: NDArray[np.float32], piece: _Piece, tiling: Tiling, weights: Weights, confidence: float,
     pixel_m: tuple[float, float],
 ) -> Boxes:  # fmt: skip
-    """The boxes that one window answers for, in scene pixels."""
+    """The boxes that one window answers for, in scene pixels; the confidence of clutter is lowered."""
+    window = piece.window
     xyabr, scores, classes = decode(raw, confidence)
     corners = corners_of(xyabr) * np.array([window.width, window.height]) / weights.size
     corners += np.array([window.col, window.row])
@@ -158,7 +159,11 @@ def _boxes_of(
     centre = boxes.centres
     mine = tiling.owns(window, centre[:, 0], centre[:, 1], _SLACK * 20.0 / sum(pixel_m))
     mine &= (centre >= 0).all(axis=1) & (centre < [tiling.width, tiling.height]).all(axis=1)
-    return merge(boxes[mine])
+    boxes = boxes[mine]
+    local = boxes.corners - np.array([window.col, window.row])
+    lengths = np.hypot(*((local[:, 0] - local[:, 3]) * pixel_m).T)
+    boxes.scores = boxes.scores * clutter.plausibility(local, lengths, piece.pixels, piece.water)
+    return merge(boxes[boxes.scores >= confidence])
 
 
 def _rejected(scene: Scene, boxes: Boxes, piece: _Piece, pixel_m: tuple[float, float]) -> NDArray[np.str_]:

@@ -1,0 +1,61 @@
+"""Small boxes against a calm and a rough sea."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from detector.boxes import corners_of
+from detector.clutter import plausibility
+
+BOX = corners_of(np.array([[60.0, 60.0, 5.0, 3.0, 0.0]]))
+
+
+def sea(roughness: float, seed: int = 2) -> np.ndarray:
+    """A window (4, 120, 120) of water with crests of that height, in encoded numbers."""
+    rng = np.random.default_rng(seed)
+    crests = rng.normal(0, roughness, (120, 120))
+    return np.clip(70 + crests + rng.normal(0, 0.7, (4, 120, 120)), 1, 255).astype(np.uint8)
+
+
+def judged(window: np.ndarray, length_m: float = 50.0, water: bool = True) -> float:
+    mask = np.full(window.shape[1:], water)
+    [factor] = plausibility(BOX, np.array([length_m]), window, mask)
+    return float(factor)
+
+
+def with_ship(window: np.ndarray, height: int) -> np.ndarray:
+    window = window.astype(int)
+    window[:, 59:62, 58:63] += height
+    return window.clip(1, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("height", [40, -40])
+def test_a_ship_on_a_calm_sea_stands_out_brighter_or_darker(height: int) -> None:
+    assert judged(with_ship(sea(0.5), height)) == 1.0
+
+
+def test_a_crest_among_crests_does_not() -> None:
+    assert judged(sea(8.0)) == 0.0
+    assert judged(with_ship(sea(8.0), 12)) == 0.0
+
+
+def test_the_same_ship_counts_less_the_rougher_the_sea() -> None:
+    factors = [judged(with_ship(sea(r), 40)) for r in (0.5, 3.0, 4.0, 10.0)]
+    assert factors == sorted(factors, reverse=True)
+    assert factors[0] == 1.0 and factors[-1] == 0.0
+
+
+def test_long_boxes_land_around_and_no_data_are_not_judged() -> None:
+    rough = sea(8.0)
+    assert judged(rough, length_m=150.0) == 1.0
+    assert judged(rough, water=False) == 1.0
+    assert judged(np.zeros_like(rough)) == 1.0
+
+
+def test_no_boxes_and_boxes_at_the_edge() -> None:
+    window = sea(1.0)
+    mask = np.ones(window.shape[1:], bool)
+    assert plausibility(np.zeros((0, 4, 2)), np.zeros(0), window, mask).shape == (0,)
+    outside = BOX - 61.0
+    assert np.isfinite(plausibility(outside, np.array([50.0]), window, mask)).all()
