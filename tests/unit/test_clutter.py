@@ -41,7 +41,7 @@ def test_a_crest_among_crests_does_not() -> None:
 
 
 def test_the_same_ship_counts_less_the_rougher_the_sea() -> None:
-    factors = [judged(with_ship(sea(r), 40)) for r in (0.5, 3.0, 4.0, 10.0)]
+    factors = [judged(with_ship(sea(r), 40)) for r in (5.0, 10.0, 14.0, 25.0)]
     assert factors == sorted(factors, reverse=True)
     assert factors[0] == 1.0 and factors[-1] == 0.0
 
