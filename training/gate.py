@@ -62,14 +62,14 @@ def measure_loss(
             say(f"quantising fold {fold}")
             quantize(network, runs / fold / "chips", small[fold])
     pooled: list[Matched] = []
-    places = 0
+    places, threshold = 0, 0.0
     for networks in (whole, small):
         of_place = evaluate.out_of_fold(folds, networks)
         predicted, _ = evaluate.predict_all(scenes, of_place, "four_band", cache_folder, say)
         matched = evaluate.by_place(evaluate.score(predicted, say))
         places = len(matched)
+        threshold = threshold or best_threshold(list(matched.values()))
         pooled.append(pool(list(matched.values())))
-    threshold = best_threshold(pooled[0])
     f1 = [count(matched, threshold, 150).f1 for matched in pooled]
     return Loss(threshold, f1[0], f1[1], places)
 

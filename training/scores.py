@@ -151,12 +151,18 @@ def count(matched: Matched, threshold: Threshold, radius: int) -> Counts:
     return Counts(tp, int(((shown < 0) & (shown != IGNORED)).sum()), matched.labels - tp)
 
 
-def best_threshold(matched: Matched) -> float:
-    """The threshold of largest F1 at 150 m; the middle one where several are equally good."""
-    f1 = np.array([count(matched, t, RADII_M[0]).f1 for t in GRID])
-    if not matched.labels or not np.nanmax(f1) > 0:
+def best_threshold(places: Sequence[Matched]) -> float:
+    """The threshold of largest mean over places of F1 at 150 m; the middle one where several are equally good.
+
+    The mean, not the pool: one place with many vessels, or with many false alarms, must not choose for all.
+    """
+    labelled = [place for place in places if place.labels]
+    if not labelled:
         return DEFAULT_THRESHOLD
-    best = np.flatnonzero(f1 >= np.nanmax(f1) - 1e-12)
+    f1 = np.array([[count(place, t, RADII_M[0]).f1 for t in GRID] for place in labelled]).mean(axis=0)
+    if not f1.max() > 0:
+        return DEFAULT_THRESHOLD
+    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
     return float(GRID[best[len(best) // 2]])
 
 
@@ -164,7 +170,7 @@ def cross_fit_thresholds(places: Mapping[str, Matched], fold_of: Mapping[str, st
     """For each fold the threshold chosen on the places of all other folds, so that no place judges itself."""
     folds = sorted({fold_of[place] for place in places})
     return {
-        fold: best_threshold(pool([m for place, m in places.items() if fold_of[place] != fold])) for fold in folds
+        fold: best_threshold([m for place, m in places.items() if fold_of[place] != fold]) for fold in folds
     }
 
 

@@ -42,7 +42,7 @@ def summarise(
     everything = pool(list(places.values()))
     matches = {**{f"within_{r}_m": everything.near[r] for r in RADII_M}, "overlap_50": everything.overlap}
     if single is None:
-        single = best_threshold(everything)
+        single = best_threshold(list(places.values()))
     of_place = {place: thresholds[fold_of[place]] for place in places}
     each = _each(places, of_place)
     once = dict.fromkeys(places, single)
@@ -109,4 +109,4 @@ def transfer(places: Mapping[str, Matched], fold_of: Mapping[str, str], chosen: 
 
 
 def _chosen_on(places: Mapping[str, Matched], names: Sequence[str]) -> float:
-    return best_threshold(pool([places[name] for name in names]))
+    return best_threshold([places[name] for name in names])

@@ -175,7 +175,7 @@ def test_threshold_of_a_fold_ignores_its_own_places() -> None:
 
 
 def test_threshold_without_labels_is_the_default() -> None:
-    assert scores.best_threshold(scores.pool([])) == scores.DEFAULT_THRESHOLD
+    assert scores.best_threshold([scores.pool([])]) == scores.DEFAULT_THRESHOLD
 
 
 def test_lengths_and_axes_of_the_matched() -> None:
