@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +41,7 @@ class SceneResult:
         scene_id: the scene's id, or None when it could not be opened.
         detections: the table, or None when the scene failed.
         looks: one row a zone of the site that the scene touches.
+        chips: files in which pixels of zones were kept.
         error: why the scene failed.
         seconds: wall time.
         acquired: sensing time, UTC ISO 8601.
@@ -51,6 +53,7 @@ class SceneResult:
     scene_id: str | None = None
     detections: Detections | None = None
     looks: list[dict[str, Any]] = field(default_factory=list)
+    chips: list[Path] = field(default_factory=list)
     error: Exception | None = None
     seconds: float = 0.0
     acquired: str | None = None
@@ -123,6 +126,7 @@ def run(
     threads: int | None = None,
     progress: Progress | None = None,
     looks: bool = True,
+    chips: str | os.PathLike[str] | None = None,
     **opening: Any,
 ) -> Iterator[SceneResult]:
     """Go through scenes one by one; a scene that fails is reported in its result and the rest go on.
@@ -131,6 +135,7 @@ def run(
         sources: anything that `open_scene` takes.
         progress: called with (windows done, windows in all) of the scene at hand.
         looks: fill in the looks of the site's zones.
+        chips: a folder to keep the pixels of the site's zones in, see `loadings.chips`.
         opening: passed to `open_scene`.
         weights, confidence, site, keep_rejected, threads: as for `predict`.
 
@@ -141,12 +146,13 @@ def run(
     threshold = found.confidence if confidence is None else float(confidence)
     if not 0.0 <= threshold <= 1.0:
         raise ConfigError(f"confidence must be between 0 and 1, got {confidence}")
-    return _run(sources, found, max(threshold, 1e-3), site, keep_rejected, threads, progress, looks, opening)
+    return _run(sources, found, max(threshold, 1e-3), site, keep_rejected, threads, progress, looks, chips, opening)
 
 
 def _run(
     sources: Sequence[Any], weights: Weights, confidence: float, site: Site | None, keep_rejected: bool,
-    threads: int | None, progress: Progress | None, looks: bool, opening: dict[str, Any],
+    threads: int | None, progress: Progress | None, looks: bool, chips: str | os.PathLike[str] | None,
+    opening: dict[str, Any],
 ) -> Iterator[SceneResult]:  # fmt: skip
     overpasses = filters.Overpasses()
     for source in sources:
@@ -163,6 +169,10 @@ def _run(
                         from detector.loadings.looks import look_rows
 
                         result.looks = look_rows(scene, site)
+                    if chips is not None:
+                        from detector.loadings.chips import write_chips
+
+                        result.chips = write_chips(scene, site, chips)
                 kept = table["status"] == "kept"
                 result.rejected = dict(sorted(Counter(table["status"][~kept].tolist()).items()))
                 result.detections = table if keep_rejected else table[kept]

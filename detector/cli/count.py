@@ -52,6 +52,11 @@ if TYPE_CHECKING:
     metavar="R",
     help="Believed chance that a vessel is in the table where its zone was seen.  [default: 0.85]",
 )
+@click.option(
+    "--chips",
+    metavar="DIR",
+    help="Pixels that `predict --chips` kept: recovers missed vessels, leaves out what never moves.",
+)
 @click.option("--plots", is_flag=True, help="Also draw timelines and loadings as PNG and SVG into DIR/plots.")
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Of the random draws behind the intervals."
@@ -106,6 +111,7 @@ def _run(
     kinds: str,
     min_clear: float | None,
     recall: float | None,
+    chips: str | None,
     plots: bool,
     seed: int,
     as_json: bool,
@@ -128,8 +134,11 @@ def _run(
         min_clear=MIN_CLEAR if min_clear is None else min_clear,
         recall=RECALL if recall is None else recall,
         seed=seed,
+        chips=chips,
     )
     files = [str(path) for path in result.write(folder)]
+    if result.changes is not None:
+        files += [str(path) for path in result.changes.write(folder)]
     failed = False
     if plots:
         from detector.loadings.plots import write_plots

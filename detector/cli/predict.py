@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option(
     "--site", metavar="SITE", help="Name of a site (see `bargewatch sites list`) or a GeoJSON file."
 )
+@click.option("--chips", metavar="DIR", help="Also keep the pixels of each zone for `count --chips`; needs --site.")
 @click.option("--weights", metavar="W", help="Weights by name or path.  [default: those that ship]")
 @click.option("--confidence", type=click.FloatRange(0, 1), metavar="C", help="Least confidence, 0 to 1.")
 @click.option("--keep-rejected", is_flag=True, help="Keep rejected boxes, with the reason in `status`.")
@@ -68,6 +69,7 @@ def _checked(
     *,
     looks: str | None,
     site: str | None,
+    chips: str | None,
     preview: str | None,
     bands: str | None,
     scale: str | None,
@@ -92,6 +94,13 @@ def _checked(
             raise click.UsageError("--looks needs --site: a look is a look at a zone of a site.")
         check_csv(looks)
         check_writable(looks)
+    zones = None if site is None else load_site(site)
+    if chips is not None:
+        from detector.loadings.chips import prepare_chips
+
+        if zones is None:
+            raise click.UsageError("--chips needs --site: a chip shows a zone of a site.")
+        prepare_chips(chips, zones)
     if preview is not None:
         _check_preview(Path(preview), len(scenes))
     if scale is not None:
@@ -101,7 +110,8 @@ def _checked(
         "scenes": scenes,
         "out": out,
         "looks": looks,
-        "site": None if site is None else load_site(site),
+        "site": zones,
+        "chips": chips,
         "preview": None if preview is None else Path(preview),
         "bands": None if bands is None else tuple(band.strip() for band in bands.split(",")),
         "scale": scale,
@@ -141,6 +151,7 @@ def _run(plan: dict[str, Any], *, debug: bool, as_json: bool, quiet: bool) -> in
             scale=plan["scale"],
             threads=plan["threads"],
             progress=progress.step,
+            chips=plan["chips"],
         ):
             results.append(result)
             if result.error is None:
@@ -243,7 +254,7 @@ def _summary(
         }
         if result.detections is not None:
             counts = _counts(result)
-            row |= {**counts, "looks": len(result.looks)}
+            row |= {**counts, "looks": len(result.looks), "chips": len(result.chips)}
             totals.update(vessels=counts["vessels"], coal_barges=counts["coal_barges"])
             rejected.update(counts["rejected"])
         row |= {

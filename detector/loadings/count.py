@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from geopandas import GeoDataFrame
     from pandas import DataFrame
 
+    from detector.loadings.change import Changes
     from detector.loadings.estimate import ZoneEstimate
 
 #: A zone of which less was seen tells nothing by what it did not show.
@@ -68,6 +69,7 @@ class LoadingCount:
             into `tables`.
         tables: the looks and vessels that went in.
         remarks: what was done with the input that a reader of the result should know.
+        changes: what the pixels showed, where chips were given.
     """
 
     loading_rows: tuple[dict[str, Any], ...]
@@ -76,6 +78,7 @@ class LoadingCount:
     links: Mapping[str, Links]
     tables: Tables
     remarks: tuple[str, ...]
+    changes: Changes | None = None
 
     @cached_property
     def table(self) -> DataFrame:
@@ -145,6 +148,7 @@ def count_loadings(
     recall: float = RECALL,
     errors: Errors | None = None,
     seed: int = 0,
+    chips: str | os.PathLike[str] | None = None,
 ) -> LoadingCount:
     """Visits and loadings at the zones of a site.
 
@@ -161,6 +165,8 @@ def count_loadings(
         recall: belief about the chance that a vessel is in the table where its zone was seen.
         errors: of the measurements by which ships are told apart.
         seed: of the random draws; the same input and seed give the same numbers.
+        chips: the folder of `predict --chips`: vessels that were missed are recovered from the pixels, and boxes that
+            never move are left out (`detector.loadings.change`).
 
     Raises:
         TableError: tables that do not fit together (`detector.loadings.tables`).
@@ -168,7 +174,15 @@ def count_loadings(
         ConfigError: an argument out of range.
     """
     _check(period, kinds, min_clear, recall)
-    tables = read_tables(vessels, looks, load_site(site), min_clear)
+    place = load_site(site)
+    changes: Changes | None = None
+    if chips is not None:
+        from detector.loadings.change import apply_changes, rows_of
+
+        looks = rows_of(looks)
+        changes = apply_changes(vessels, looks, place, chips)
+        vessels = changes.vessels
+    tables = read_tables(vessels, looks, place, min_clear)
     spans = periods_of(tables.start, tables.end, period)
     loading_rows: list[dict[str, Any]] = []
     every_visit: list[dict[str, Any]] = []
@@ -184,7 +198,8 @@ def count_loadings(
         every_visit += visits
         loading_rows += zone_rows(at, visits, estimate, tables.site.name, spans, kinds)
     loading_rows += site_rows(loading_rows, estimates, tables, spans, kinds)
-    return LoadingCount(tuple(loading_rows), tuple(every_visit), estimates, links, tables, _remarks(tables))
+    remarks = (*_remarks(tables), *(changes.remarks if changes else ()))
+    return LoadingCount(tuple(loading_rows), tuple(every_visit), estimates, links, tables, remarks, changes)
 
 
 def _check(period: str, kinds: Sequence[str], min_clear: float, recall: float) -> None:
