@@ -23,7 +23,7 @@ class SourceConfig:
         labels, images: relative to the data folder.
         obb: for coco, how boxes are written: corners or cxcywha.
         place: the place of all its images; by default each image is a place of its own.
-        corrections: a file of corrections in configs/.
+        corrections: a file of corrections in the data folder or in configs/.
         names: for yolo, the name of each class number.
         drop: classes that are background; classes not known to bargewatch become ignore areas.
         stand_ins: for an image's stem, the bands to show in place of missing ones.

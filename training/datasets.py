@@ -44,7 +44,8 @@ def load_source(source: SourceConfig, data: Path, *, corrected: bool = True) -> 
     else:
         raise ConfigError(f"label format {source.format!r} is unknown; use coco, yolo or vector")
     if corrected and source.corrections:
-        apply_corrections(scenes, config_path(source.corrections))
+        own = data / source.corrections
+        apply_corrections(scenes, own if own.is_file() else config_path(source.corrections))
     return scenes
 
 

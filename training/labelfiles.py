@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.errors import LabelError
-from training.labels import Label, LabelledScene
+from detector.errors import LabelError, TableError
+from training.labels import Label, LabelledScene, is_true
 
 CLASSES = ("vessel", "coal_barge")
+PROPERTIES = ("confidence", "status", "reason")
+"""What a label file may say of a label besides class, ignore and id."""
 RASTERS = (".tif", ".tiff", ".jp2", ".nc")
 
 
@@ -74,14 +76,19 @@ def read_yolo(
                 size = np.array([scene.grid.width, scene.grid.height], float)
             for number, line in enumerate(file.read_text().splitlines(), 1):
                 if line.strip():
-                    name, corners = _yolo_line(line, names, f"{file}, line {number}")
+                    name, corners = parse_yolo_line(line, names, f"{file}, line {number}")
                     label = _label(name, corners * size, classes, drop, f"{stem}:{number}")
                     found += [label] if label else []
         scenes.append(LabelledScene(path, place or stem, found, (stand_ins or {}).get(stem, {})))
     return scenes
 
 
-def _yolo_line(line: str, names: Sequence[str], where: str) -> tuple[str, NDArray[np.float64]]:
+def parse_yolo_line(line: str, names: Sequence[str], where: str) -> tuple[str, NDArray[np.float64]]:
+    """Class name and corners (4, 2) as shares of the image size.
+
+    Raises:
+        LabelError: the line is something else; `where` is named.
+    """
     parts = line.split()
     try:
         number, values = int(parts[0]), np.array([float(v) for v in parts[1:]])
@@ -127,34 +134,33 @@ def read_vector(
     classes: Sequence[str] = CLASSES,
     drop: Iterable[str] = (),
     stand_ins: dict[str, dict[str, str]] | None = None,
+    rejected: bool = False,
 ) -> list[LabelledScene]:
-    """Read polygons on a map (GeoJSON, GeoPackage or whatever GDAL reads, in any CRS).
+    """Read polygons on a map (GeoJSON, GeoPackage or whatever GDAL reads, in any CRS; vessel tables also as .csv, .parquet).
 
     Columns, all optional: `class` (vessel), `ignore` (false), `id`, and `image` or `scene_id`, the file name or stem of
     the scene that a polygon was drawn on; so a corrected vessel table of `bargewatch predict` is a label file too. Without
     them each polygon must lie in exactly one image. Four corners are taken as they are, any other outline is turned into
-    its smallest rectangle. Images without a polygon count as scenes without vessels.
+    its smallest rectangle. Images without a polygon count as scenes without vessels; where a GeoPackage has a layer
+    `images` (`bargewatch labels export`), only those that it lists. Rows whose `status` is a reason of rejection are
+    left out unless `rejected`; `confidence`, `status` and `reason` become properties.
 
     Raises:
         LabelError: the file cannot be read, has no CRS, holds other shapes, or a polygon's image is not clear.
     """
-    import geopandas
-
     from detector.scene import open_scene
 
-    try:
-        table = geopandas.read_file(path)
-    except Exception as error:
-        raise LabelError(f"{path} cannot be read as polygons: {' '.join(str(error).split())[:200]}") from error
-    if table.crs is None:
-        raise LabelError(f"{path} has no CRS; save it with one (WGS84)")
-    table = table.to_crs("EPSG:4326")
+    table, listed = _read_table(path)
     scenes, grids = [], []
     for image in find_images(images):
+        if listed is not None and image.name not in listed:
+            continue
         with open_scene(image, require=()) as scene:
             grids.append(scene.grid)
         scenes.append(LabelledScene(image, place or image.stem, [], (stand_ins or {}).get(image.stem, {})))
     for number, row in enumerate(table.to_dict("records"), 1):
+        if not rejected and _present(row.get("status")) and row["status"] != "kept":
+            continue
         where = f"{path.name}, feature {number}"
         shape = row["geometry"]
         if shape is None or shape.is_empty:
@@ -167,12 +173,52 @@ def read_vector(
         index = _image_of(shape, named, scenes, grids, where)
         lonlat = np.asarray(shape.exterior.coords)[:-1, :2]
         pixels = np.stack(grids[index].from_lonlat(lonlat[:, 0], lonlat[:, 1]), axis=-1)
+        if not np.isfinite(pixels).all():
+            raise LabelError(f"{where} lies where the CRS of {scenes[index].path.name} does not reach")
         name = row["class"] if _present(row.get("class")) else classes[0]
-        label = _label(name, _rectangle(pixels, where), classes, drop, row.get("id") or number)
+        # What was drawn new in a table with ids has none; a number could be that of another label.
+        known = _known(row["id"]) if "id" in row else number
+        label = _label(name, _rectangle(pixels, where), classes, drop, known)
         if label:
-            label.ignore |= str(row.get("ignore")).lower() in ("true", "1", "1.0")
+            label.ignore |= is_true(row.get("ignore"))
+            label.properties = {key: row[key] for key in PROPERTIES if _known(row.get(key)) is not None}
             scenes[index].labels.append(label)
     return scenes
+
+
+def _read_table(path: Path) -> tuple[Any, set[str] | None]:
+    """Polygons in WGS84, and the names of the images that they are of where the file lists them."""
+    import geopandas
+    import pyogrio
+
+    from detector.detections import Detections
+
+    if path.suffix.lower() in (".csv", ".parquet"):
+        try:
+            return Detections.read(path).to_geodataframe(), None
+        except TableError as error:
+            raise LabelError(f"{error}; only a vessel table can be .csv or .parquet") from error
+    try:
+        layers = [str(name) for name, _ in pyogrio.list_layers(path)]
+        chosen = next((name for name in ("labels", "vessels") if name in layers), None)
+        listed = None
+        if chosen == "labels" and "images" in layers:
+            listed = set(pyogrio.read_dataframe(path, layer="images", read_geometry=False)["image"])
+        table = geopandas.read_file(path, layer=chosen) if chosen else geopandas.read_file(path)
+    except Exception as error:  # GDAL and SQLite have many
+        raise LabelError(f"{path} cannot be read as polygons: {' '.join(str(error).split())[:200]}") from error
+    if getattr(table, "crs", None) is None:
+        raise LabelError(f"{path} has no CRS or no geometry; save it with one (WGS84)")
+    return table.to_crs("EPSG:4326"), listed
+
+
+def _known(value: Any) -> Any:
+    """A cell as a plain value; None where it is empty. Whole numbers that a table holds as floats become int again."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or value == "" or value != value:
+        return None
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _present(value: Any) -> bool:
@@ -197,10 +243,10 @@ def _image_of(shape: Any, named: str | None, scenes: list[LabelledScene], grids:
 
 
 def _rectangle(pixels: NDArray[np.float64], where: str) -> NDArray[np.float64]:
-    if len(pixels) == 4:
-        return pixels
     import shapely
 
+    if not np.isfinite(pixels).all() or (len(pixels) == 4 and shapely.Polygon(pixels).is_valid):
+        return pixels
     box = shapely.minimum_rotated_rectangle(shapely.MultiPoint(pixels))
     if box.geom_type != "Polygon":
         raise LabelError(f"{where} has no area")
@@ -208,11 +254,19 @@ def _rectangle(pixels: NDArray[np.float64], where: str) -> NDArray[np.float64]:
 
 
 def write_vector(scenes: Iterable[LabelledScene], path: Path) -> None:
-    """Write labels as polygons in WGS84 with the columns image, class, ignore and id, by suffix (.geojson, .gpkg)."""
+    """Write labels as polygons in WGS84 by suffix (.geojson, .gpkg), with the columns of `label_table`."""
+    from detector.atomic import replacing
+
+    table = label_table(scenes)
+    with replacing(path) as draft:
+        table.to_file(draft, engine="pyogrio", geometry_type="Polygon")
+
+
+def label_table(scenes: Iterable[LabelledScene]) -> Any:
+    """Labels as a GeoDataFrame in WGS84: image, class, ignore, id, confidence, status, reason, geometry."""
     import geopandas
     import shapely
 
-    from detector.atomic import replacing
     from detector.scene import open_scene
 
     rows = []
@@ -222,12 +276,15 @@ def write_vector(scenes: Iterable[LabelledScene], path: Path) -> None:
         for label in scene.labels:
             lon, lat = grid.to_lonlat(label.corners[:, 0], label.corners[:, 1])
             rows.append(
-                {"image": scene.path.name, "class": label.name, "ignore": label.ignore, "id": str(label.id),
+                {"image": scene.path.name, "class": label.name, "ignore": label.ignore,
+                 "id": None if label.id is None else str(label.id),
+                 **{key: label.properties.get(key) for key in PROPERTIES},
                  "geometry": shapely.Polygon(np.column_stack([lon, lat]))}
             )  # fmt: skip
-    table = geopandas.GeoDataFrame(rows, columns=["image", "class", "ignore", "id", "geometry"], crs="EPSG:4326")
-    with replacing(path) as draft:
-        table.to_file(draft)
+    columns = ["image", "class", "ignore", "id", *PROPERTIES, "geometry"]
+    table = geopandas.GeoDataFrame(rows, columns=columns, geometry="geometry", crs="EPSG:4326")
+    texts = dict.fromkeys(("image", "class", "id", "status", "reason"), object)
+    return table.astype({**texts, "ignore": bool, "confidence": float})
 
 
 def _label(

@@ -60,6 +60,11 @@ class LabelledScene:
         return self.place if self.path.stem == self.place else f"{self.place}_{self.path.stem}"
 
 
+def is_true(value: Any) -> bool:
+    """Whether a value of a label file means yes; tools write true, 1, "1" and "true"."""
+    return str(value).strip().lower() in ("true", "1", "1.0")
+
+
 def _corners(annotation: dict[str, Any], convention: str) -> NDArray[np.float64]:
     """Box corners of a COCO annotation, from `obb` if present, else the smallest rectangle round the polygon."""
     obb = annotation.get("obb")
@@ -75,12 +80,20 @@ def _corners(annotation: dict[str, Any], convention: str) -> NDArray[np.float64]
         import shapely
 
         ring = np.asarray(annotation["segmentation"][0], dtype=float).reshape(-1, 2)
+        # Four corners are the box, unless their sides cross or a number is missing, which the reader says.
+        if not np.isfinite(ring).all() or (len(ring) == 4 and shapely.Polygon(ring).is_valid):
+            return ring
         box = shapely.minimum_rotated_rectangle(shapely.MultiPoint(ring))
         if box.geom_type == "Polygon":
             return np.asarray(box.exterior.coords)[:4]
     if annotation.get("bbox"):
         x, y, w, h = annotation["bbox"]
-        return np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], dtype=float)
+        corners = np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], dtype=float)
+        # CVAT writes a turned rectangle as the upright one and degrees clockwise about its centre (cvat-ai/cvat#4745).
+        turn = np.radians(float(annotation.get("attributes", {}).get("rotation") or 0.0))
+        spin = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+        middle = corners.mean(axis=0)
+        return (corners - middle) @ spin + middle if turn else corners
     raise LabelError(f"annotation {annotation.get('id')} has no obb, segmentation or bbox")
 
 
@@ -111,21 +124,46 @@ def read_coco(
     """
     try:
         coco = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise LabelError(f"{path} is not a COCO label file: {type(error).__name__} {error}") from error
+    return coco_scenes(
+        coco, path, images, obb=obb, place=place, classes=classes, drop=drop, stand_ins=stand_ins
+    )
+
+
+def coco_scenes(
+    coco: Any,
+    path: Path,
+    images: Path,
+    *,
+    obb: str = "corners",
+    place: str | None = None,
+    classes: Sequence[str] = ("vessel", "coal_barge"),
+    drop: Iterable[str] = (),
+    stand_ins: dict[str, dict[str, str]] | None = None,
+) -> list[LabelledScene]:
+    """`read_coco` of a file that is already parsed; `path` is named in errors.
+
+    Raises:
+        LabelError: it is not COCO, or an annotation has no box.
+    """
+    try:
         categories = {c["id"]: c["name"] for c in coco["categories"]}
         by_image: dict[int, list[Label]] = {image["id"]: [] for image in coco["images"]}
         for annotation in coco["annotations"]:
             name = categories[annotation["category_id"]]
             if name in drop:
                 continue
-            ignore = bool(annotation.get("ignore")) or bool(annotation.get("iscrowd")) or name not in classes
+            attributes = annotation.get("attributes") or {}
+            marks = (annotation.get("ignore"), annotation.get("iscrowd"), attributes.get("ignore"))
+            ignore = any(is_true(mark) for mark in marks) or name not in classes
+            corners = _corners(annotation, obb)
+            if not np.isfinite(corners).all():
+                raise LabelError(f"{path}: annotation {annotation['id']} has a position that is not a number")
+            # Our own files keep ids here: COCO's must be whole numbers, and tools renumber them.
+            known = attributes["source_id"] or None if "source_id" in attributes else annotation["id"]
             by_image[annotation["image_id"]].append(
-                Label(
-                    _corners(annotation, obb),
-                    name if name in classes else classes[0],
-                    ignore,
-                    annotation["id"],
-                    annotation.get("attributes", {}),
-                )
+                Label(corners, name if name in classes else classes[0], ignore, known, attributes)
             )
         return [
             LabelledScene(
@@ -136,14 +174,14 @@ def read_coco(
             )
             for image in coco["images"]
         ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         if isinstance(error, LabelError):
             raise
         raise LabelError(f"{path} is not a COCO label file: {type(error).__name__} {error}") from error
 
 
 def apply_corrections(scenes: list[LabelledScene], path: Path) -> None:
-    """Apply a corrections file in place: add, remove, ignore and reshape, each by image name and label id.
+    """Apply a corrections file in place, by image name and label id; its operations are those of docs/labels.md.
 
     Raises:
         LabelError: the file cannot be read, names a label that does not exist, or an unknown operation.
@@ -168,15 +206,20 @@ def _correct(scene: LabelledScene, by_id: dict[Any, Label], correction: dict[str
     box = np.asarray(correction["obb"], float).reshape(4, 2) if "obb" in correction else None
     if "id" in correction and label is None:
         raise LabelError(f"{where}: there is no label {correction['id']} to {op}")
+    name, reason = correction.get("class", "vessel"), {"reason": correction.get("reason", "")}
     if op == "add" and box is not None:
-        scene.labels.append(Label(box, properties={"reason": correction.get("reason", "")}))
+        scene.labels.append(Label(box, name, properties=reason))
     elif op == "ignore" and label is not None:
         label.ignore = True
     elif op == "ignore" and box is not None:
-        scene.labels.append(Label(box, ignore=True))
+        scene.labels.append(Label(box, name, ignore=True, properties=reason))
+    elif op == "count" and label is not None:
+        label.ignore = False
+    elif op == "class" and label is not None and "class" in correction:
+        label.name = str(name)
     elif op == "remove" and label is not None:
         scene.labels.remove(label)
     elif op == "reshape" and label is not None and box is not None:
         label.corners = box
     else:
-        raise LabelError(f"{where}: {correction} is not an add, remove, ignore or reshape with what it needs")
+        raise LabelError(f"{where}: {correction} is not an add, remove, ignore, reshape, class or count with what it needs")

@@ -10,7 +10,7 @@ from training.labelfiles import read_vector, read_yolo
 from training.labels import LabelledScene, read_coco
 
 
-def own_scenes(labels: Path, images: Path) -> list[LabelledScene]:
+def own_scenes(labels: Path, images: Path, *, rejected: bool = False) -> list[LabelledScene]:
     """Read labels of whatever kind they are.
 
     Args:
@@ -18,6 +18,7 @@ def own_scenes(labels: Path, images: Path) -> list[LabelledScene]:
             (.json), or a folder of YOLO-OBB text files, where class 0 is `vessel` and 1 is `coal_barge`.
         images: folder of the scenes. Those in a folder of their own below it are of one place, named after that folder;
             any other image is a place of its own, which intervals and thresholds then take it for.
+        rejected: also read the rows of a vessel table that were rejected.
 
     Raises:
         LabelError: the labels or the images are absent or cannot be understood.
@@ -31,7 +32,7 @@ def own_scenes(labels: Path, images: Path) -> list[LabelledScene]:
     elif labels.suffix.lower() == ".json" and _is_coco(labels):
         scenes = read_coco(labels, images)
     else:
-        scenes = read_vector(labels, images)
+        scenes = read_vector(labels, images, rejected=rejected)
     for scene in scenes:
         if not scene.path.exists():
             raise LabelError(f"{labels} names the image {scene.path}, which is not there; set --images")
