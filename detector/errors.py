@@ -63,5 +63,17 @@ class LabelError(BargewatchError, ValueError):
     """A label file cannot be understood."""
 
 
+class FetchError(BargewatchError, OSError):
+    """Imagery cannot be fetched: a catalogue or a service does not answer, or answers nonsense."""
+
+
+class AccountError(FetchError):
+    """An imagery service needs credentials that are missing, or refuses those given."""
+
+
+class QuotaError(FetchError):
+    """The account at an imagery service has used up its allowance."""
+
+
 class MissingDependencyError(BargewatchError, ImportError):
     """An optional package is needed for what was asked."""

@@ -16,6 +16,7 @@ from detector.errors import BargewatchError, MissingDependencyError
 
 # Name of a command -> module, attribute, what the list of commands says.
 _COMMANDS = {
+    "fetch": ("detector.cli.fetch", "fetch", "Get the images of a site: free STAC, Sentinel Hub or a folder."),
     "predict": ("detector.cli.predict", "predict", "Find vessels in Sentinel-2 scenes."),
     "count": ("detector.cli.count", "count", "Count visits and loadings at the berths of a site."),
     "flag": ("detector.cli.flag", "flag", "Join AIS and watch lists; say which vessels are flagged, and why."),
@@ -26,6 +27,7 @@ _COMMANDS = {
     "card": ("training.cli_evaluate", "card", "Write a model card from an evaluation.  [train]"),
     "export": ("training.cli", "export", "Turn trained weights into ONNX.  [train]"),
     "quantize": ("training.cli", "quantize", "Turn an exported network into 8-bit integers.  [train]"),
+    "labels": ("training.cli_labels", "labels", "Take labels to QGIS, CVAT or YOLO and back; choose what to label."),
     "data": ("training.cli", "data", "Prepare training data.  [train]"),
     "version": ("detector.cli.version", "version", "Show the version and what it runs on."),
 }

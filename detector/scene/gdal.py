@@ -66,12 +66,13 @@ def gdal_env(path: str) -> Iterator[None]:
 @contextmanager
 def reading(path: str) -> Iterator[None]:
     """Run GDAL on ``path``; its errors come out as one UnreadableSceneError that names the file."""
+    from rasterio._err import CPLE_BaseError  # some calls let GDAL's own errors through
     from rasterio.errors import RasterioError
 
     try:
         with gdal_env(path):
             yield
-    except (RasterioError, OSError, MemoryError) as error:
+    except (RasterioError, CPLE_BaseError, OSError, MemoryError) as error:
         if isinstance(error, UnreadableSceneError):
             raise
         raise UnreadableSceneError(f"cannot read {display(path)}: {_reason(error, path)}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -41,8 +41,12 @@ def open_stac(
     acquired: Any = None,
     transform: Any = None,
     crs: Any = None,
+    doubt: bool = True,
 ) -> Scene:
-    """A Scene of one STAC item of Sentinel-2: a path, an address, a dictionary or a pystac.Item."""
+    """A Scene of one STAC item of Sentinel-2: a path, an address, a dictionary or a pystac.Item.
+
+    ``doubt=False`` leaves `doubt_unapplied_offset` to the caller, who has pixels at hand.
+    """
     if bands is not None:
         raise MissingBandError("bands= is for one raster or array; the assets of a STAC item say their band")
     item, base = _load(source)
@@ -63,9 +67,23 @@ def open_stac(
         id=str(item.get("id")),
         level=_level(item, properties),
     )
-    if scale is None and boa_flag(properties) is False:
+    if doubt and scale is None and boa_flag(properties) is False:
         doubt_unapplied_offset(scene)
     return scene
+
+
+def only_bands(item: _Item, bands: Collection[str]) -> dict[str, Any]:
+    """The item with the best asset of each of these bands alone, so that no header of another is fetched."""
+    chosen = _band_assets(item.get("assets") or {})
+    kept = {key: asset for band, (key, asset) in chosen.items() if band in bands}
+    return {**item, "assets": kept}
+
+
+def band_address(item: _Item, band: str) -> str | None:
+    """Where the best asset of a band lies, as GDAL takes it; None when the item has none."""
+    item, base = _load(item)
+    chosen = _band_assets(item["assets"])
+    return _resolve(chosen[band][1]["href"], base) if band in chosen else None
 
 
 def _load(source: Any) -> tuple[_Item, str | None]:

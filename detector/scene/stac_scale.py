@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detector.errors import UnknownScaleError
 from detector.scene.assemble import sample
@@ -83,17 +84,26 @@ def _contradiction(name: str, band: str, offset: float, rule: str) -> UnknownSca
     return UnknownScaleError(f"{name} states offset {offset:g} for {band}, but {rule}; {HOW}")
 
 
-def doubt_unapplied_offset(scene: Scene) -> None:
+def offset_witness(bands: Collection[str]) -> str:
+    """The band whose pixels tell whether the offset was applied: the one that is darkest over water."""
+    return "B08" if "B08" in bands else "B04"
+
+
+def doubt_unapplied_offset(scene: Scene, stored: NDArray[Any] | None = None) -> None:
     """Refuse an item whose pixels contradict ``boa_offset_applied: false``.
 
     Many items of 2022 to 2025 carry it wrongly (Element84/earth-search, issues 66 and 71). Unapplied, hardly
     any pixel lies below reflectance -0.03; applied, water and shadow do once 0.1 is taken off again.
+
+    Args:
+        stored: pixels of `offset_witness` that are at hand; else a sample is read.
     """
-    band = "B08" if "B08" in scene.bands else "B04"
+    band = offset_witness(scene.bands)
     gain, offset = scene.radiometry[band]
     if offset == 0:
         return
-    stored = sample(scene.read, scene.grid, [band], steps=3)
+    if stored is None:
+        stored = sample(scene.read, scene.grid, [band], steps=3)
     stored = stored[stored != scene.fill]
     if stored.size and float((stored * gain + offset < -0.03).mean()) > 0.05:
         scene.close()
