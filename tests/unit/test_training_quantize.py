@@ -37,12 +37,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("quantize")
     write_chips(folder / "chips", 6)
     out = folder / "small.onnx"
-    quantize(find_weights("bargewatch-n1").path, folder / "chips", out, samples=6)
+    quantize(find_weights("bargewatch-n2").path, folder / "chips", out, samples=6)
     return out
 
 
 def test_the_file_is_smaller_and_keeps_what_it_says_of_itself(small: Path) -> None:
-    whole, found = find_weights("bargewatch-n1"), find_weights(small)
+    whole, found = find_weights("bargewatch-n2"), find_weights(small)
     assert small.stat().st_size < 0.7 * whole.path.stat().st_size
     assert (found.classes, found.size, found.confidence) == (whole.classes, whole.size, whole.confidence)
     assert not list(small.parent.glob("*.float.onnx"))
@@ -61,7 +61,7 @@ def test_both_forms_see_the_same_ship(small: Path) -> None:
     window = np.full((1, 4, 384, 384), 62, np.uint8)
     window += np.random.default_rng(0).integers(0, 6, window.shape, dtype=np.uint8)
     window[:, :, 180:184, 150:176] = 190
-    outputs = [Network(find_weights(w), (384, 384), 1)(window)[0] for w in ("bargewatch-n1", small)]
+    outputs = [Network(find_weights(w), (384, 384), 1)(window)[0] for w in ("bargewatch-n2", small)]
     best = int(outputs[0][4].argmax())
     assert outputs[0][4, best] > 0.3
     assert abs(outputs[0][4, best] - outputs[1][4, best]) < 0.2
