@@ -15,7 +15,7 @@ FULL_STAMP  := $(VENV)/.bargewatch-full-$(HASH)
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup setup-light test lint bench data train evaluate clean
+.PHONY: help demo setup setup-light test lint bench data train evaluate calibrate clean
 
 help:  ## List the jobs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ train: $(FULL_STAMP)  ## Train a network (ARGS="--fold a --resume")
 
 evaluate: $(FULL_STAMP)  ## Measure trained networks, each place by one that has not seen it
 	$(VENV)/bin/bargewatch evaluate $(ARGS)
+
+calibrate: $(FULL_STAMP)  ## Simulate years of berths and check the intervals of the estimate (hours; ARGS="--quick")
+	$(VENV)/bin/python -m training.simulate.calibrate $(ARGS)
 
 clean:  ## Remove caches and the demo; environments, data and runs stay
 	@test ! -e $(DEMO_OUT)/truth.geojson || rm -rf $(DEMO_OUT)

@@ -10,11 +10,11 @@ import hashlib
 import json
 import math
 import os
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,9 @@ FORMAT = "bargewatch-obb-1"
 _KEY = b"\x0a\x0abargewatch\x12"
 
 Boxes = NDArray[np.float32]
+
+#: Windows that are best given to a network at once: with one alone its processors idle between two (55 against 70 ms).
+IN_FLIGHT = 2
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,8 @@ def find_weights(weights: str | os.PathLike[str] | None) -> Weights:
     """Find and check weights by registry name or by path.
 
     Args:
-        weights: None for the default, a name of the registry, or the path of an .onnx file of `bargewatch
-            export`.
+        weights: None for the default (its 8-bit form where the processor has instructions for it), a name of
+            the registry, or the path of an .onnx file of `bargewatch export`.
 
     Raises:
         WeightsNotFoundError: no such name or file.
@@ -86,7 +89,7 @@ def find_weights(weights: str | os.PathLike[str] | None) -> Weights:
     if path.suffix.lower() == ".onnx":
         return _checked(path.stem, path, None)
     known = registry()
-    name = str(weights or known["default"])
+    name = str(weights or (known.get("default_vnni") if has_vnni() else None) or known["default"])
     if name in known["weights"]:
         entry = known["weights"][name]
         return _checked(name, weights_path(entry["onnx"]), entry["onnx_sha256"])
@@ -94,6 +97,15 @@ def find_weights(weights: str | os.PathLike[str] | None) -> Weights:
         raise WeightsError(f"{path} is not an .onnx file; export a checkpoint first (bargewatch export)")
     names = ", ".join(known["weights"])
     raise WeightsNotFoundError(f"there are no weights {name!r}; use {names} or the path of an .onnx file")
+
+
+@lru_cache(maxsize=1)
+def has_vnni() -> bool:
+    """Whether the processor multiplies 8-bit integers without loss (VNNI); others may overflow 16 bits on the way."""
+    try:
+        return "vnni" in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 def _checked(name: str, path: Path, expected: str | None) -> Weights:
@@ -167,7 +179,7 @@ def _varint(content: bytes, at: int) -> tuple[int, int]:
 
 
 class Network:
-    """Loaded weights: encoded windows in, raw boxes out. Threads that share one wait for each other.
+    """Loaded weights: encoded windows in, raw boxes out. Threads may share one.
 
     Args:
         weights: what to load.
@@ -184,7 +196,6 @@ class Network:
         runtime: str | None = None,
     ) -> None:
         self.weights, self.window = weights, window
-        self._lock = threading.Lock()
         runtime = runtime or _runtime()
         if runtime not in _RUNTIMES:
             raise WeightsError(f"there is no runtime {runtime!r}; use {' or '.join(_RUNTIMES)}")
@@ -205,8 +216,7 @@ class Network:
         Rows of the result: x, y, sides along and across the angle (network pixels), a score for each class,
         and the angle in radians, clockwise from +x on the image.
         """
-        with self._lock:
-            return self._run(windows)
+        return self._run(windows)
 
 
 Runner = Callable[[NDArray[np.uint8]], Boxes]
@@ -219,7 +229,7 @@ def _openvino(content: bytes, window: tuple[int, int], threads: int | None) -> R
     model = core.read_model(content)
     model.reshape([1, len(encoding.BANDS), window[1], window[0]])
     settings: dict[str, Any] = {
-        # One request at a time over all threads; 32-bit arithmetic, so that results do not depend on the
+        # Each request over all threads; 32-bit arithmetic, so that results do not depend on the
         # processor.
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "f32",
@@ -227,13 +237,19 @@ def _openvino(content: bytes, window: tuple[int, int], threads: int | None) -> R
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
     compiled = core.compile_model(model, "CPU", settings)
-    request = compiled.create_infer_request()
+    spare: SimpleQueue[Any] = SimpleQueue()
+    for _ in range(IN_FLIGHT):
+        spare.put(compiled.create_infer_request())
 
     def run(windows: NDArray[np.uint8]) -> Boxes:
         results = []
-        for one in windows:
-            request.infer({0: one[None]}, share_inputs=True)
-            results.append(request.get_output_tensor(0).data.copy())
+        request = spare.get()
+        try:
+            for one in windows:
+                request.infer({0: one[None]}, share_inputs=True)
+                results.append(request.get_output_tensor(0).data.copy())
+        finally:
+            spare.put(request)
         return np.concatenate(results)
 
     return run

@@ -16,7 +16,7 @@ from detector.boxes import Boxes, corners_of, decode, merge
 from detector.encoding import BANDS, decode_reflectance, encode
 from detector.errors import EmptySceneError
 from detector.geometry import Window
-from detector.model import Weights, network, scene_window
+from detector.model import IN_FLIGHT, Weights, network, scene_window
 from detector.scene import Scene
 from detector.tiles import Tiling
 
@@ -27,7 +27,7 @@ OVERLAP_M = 480.0
 #: Windows read at once; a wide mosaic is read in several parts, so memory does not grow with its width.
 _READ = 32
 #: Windows that wait for the network.
-_PENDING = 2
+_PENDING = IN_FLIGHT + 1
 #: Pixels (of 10 m) by which the parts that windows answer for overlap; see `Tiling.owns`.
 _SLACK = 6.0
 
@@ -74,8 +74,8 @@ def search(
     reasons: list[NDArray[np.str_]] = []
     windows = skipped = 0
     any_data = False
-    # The network works in a thread of its own, so that its processors do not wait while boxes are sorted out.
-    with ThreadPoolExecutor(1, thread_name_prefix="bargewatch-net") as pool:
+    # The network works in threads of its own, so that its processors do not wait while boxes are sorted out.
+    with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="bargewatch-net") as pool:
         pending: deque[tuple[_Piece, Future[NDArray[np.float32]]]] = deque()
 
         def collect(at_most: int) -> None:

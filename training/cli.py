@@ -125,7 +125,7 @@ def export(checkpoint: Path, out: Path, name: str | None, confidence: float, siz
 @click.argument("network", type=FILE)
 @click.option("--out", type=FILE, required=True, metavar="FILE.onnx", help="The 8-bit ONNX file to write.")
 @click.option("--name", metavar="NAME", help="Enter it under this name in registry.json beside it.")
-@click.option("--default", is_flag=True, help="With --name: make them the weights that are used unless told otherwise.")
+@click.option("--default", is_flag=True, help="With --name: the default of processors with VNNI instructions.")
 @click.option("--chips", type=FOLDER, metavar="DIR", help="Chips to take ranges from.  [default: RUNS/all/chips]")
 @click.option(
     "--most-loss", type=click.FloatRange(0, 1), default=0.01, show_default=True, metavar="F1",
@@ -168,7 +168,7 @@ def quantize(
         if name is not None:
             found = find_weights(out)
             facts = {"classes": list(found.classes), "size": found.size, "confidence": found.confidence}
-            table = register(out.parent, name, out, default=default, **facts)
+            table = register(out.parent, name, out, default="vnni" if default else False, **facts)
             click.echo(json.dumps({"default": table["default"], "weights": list(table["weights"])}))
 
 

@@ -14,7 +14,7 @@ FILE = "registry.json"
 
 
 def register(
-    folder: Path, name: str, onnx: Path, *, pt: Path | None = None, default: bool = False, **facts: Any
+    folder: Path, name: str, onnx: Path, *, pt: Path | None = None, default: bool | str = False, **facts: Any
 ) -> dict[str, Any]:
     """Enter weights into the registry of a folder, or renew their entry; the first become the default.
 
@@ -23,7 +23,8 @@ def register(
         name: what users say to ``--weights``.
         onnx: the exported network, in the folder.
         pt: the lean checkpoint, in the folder.
-        default: make them the weights that are used unless told otherwise.
+        default: make them the weights that are used unless told otherwise; "vnni": on processors with 8-bit
+            instructions only.
         facts: what else to keep, e.g. classes and confidence; for people, the ONNX file's own metadata decide.
 
     Raises:
@@ -45,7 +46,9 @@ def register(
             raise WeightsError(f"{file} is not in {folder}; the files of a registry lie beside it")
         entry |= {kind: file.name, f"{kind}_sha256": sha256(file)}
     known[name] = entry | {"card": f"{name}.md"} | facts
-    if default or table.get("default") not in known:
+    if default == "vnni":
+        table["default_vnni"] = name
+    elif default or table.get("default") not in known:
         table["default"] = name
     with replacing(path) as draft:
         draft.write_text(json.dumps(table, indent=1) + "\n")

@@ -71,6 +71,18 @@ def test_the_registry_knows_the_weights_that_ship(shelf: Path, name: str | None)
     assert (found.size, found.ground_sampling_m, found.confidence) == (640, 5.0, 0.25)
 
 
+@pytest.mark.parametrize(("vnni", "name"), [(True, "eight"), (False, "small")])
+def test_the_8_bit_form_is_the_default_where_the_processor_is_made_for_it(
+    shelf: Path, monkeypatch: pytest.MonkeyPatch, vnni: bool, name: str
+) -> None:
+    table = json.loads((shelf / "registry.json").read_text())
+    table["weights"]["eight"] = table["weights"]["small"]
+    (shelf / "registry.json").write_text(json.dumps({**table, "default_vnni": "eight"}))
+    monkeypatch.setattr("detector.model.has_vnni", lambda: vnni)
+    assert find_weights(None).name == name
+    assert find_weights("small").name == "small"
+
+
 def test_a_path_needs_no_registry(tmp_path: Path) -> None:
     path = tmp_path / "mine.onnx"
     path.write_bytes(onnx_like())
