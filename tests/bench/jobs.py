@@ -115,8 +115,8 @@ def encode(scene: str, weights: str | None, image: str) -> dict[str, Any]:
     from detector.encoding import encode as encoded
     from detector.geometry import Window
     from detector.model import find_weights, scene_window
-    from detector.search import OVERLAP_M
     from detector.scene import open_scene
+    from detector.search import OVERLAP_M
 
     clock = Clock()
     with open_scene(scene) as opened:

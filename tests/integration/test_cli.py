@@ -77,6 +77,7 @@ def fake(monkeypatch):
                 acquired=None,
                 detections=detections,
                 looks=[] if error else [LOOK],
+                chips=[],
                 error=error,
                 seconds=0.5,
             )

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from detector import model
 from detector.encoding import BANDS
 from detector.errors import WeightsError, WeightsNotFoundError
-from detector.model import FORMAT, Network, Weights, find_weights, network, scene_window
+from detector.model import FORMAT, Network, Weights, find_weights, network, registry, scene_window
 from tests.network import weights_to_test
 
 META: dict[str, Any] = {
@@ -213,7 +213,8 @@ def test_a_window_spans_the_same_ground(pixel: tuple[float, float], window: tupl
 
 @pytest.fixture(scope="module")
 def real() -> Weights:
-    return find_weights(weights_to_test())
+    # In floating point: runtimes round 8-bit integers differently.
+    return find_weights(weights_to_test() or registry()["default"])
 
 
 @pytest.fixture(scope="module")
