@@ -82,7 +82,7 @@ def unmix(pixels: Reals, bands: Sequence[str], corners: Floats, pixel_m: tuple[f
         None where the hull is too narrow to cover `LEAST_COVER` of any pixel, or nothing beside it can be seen.
     """
     u, v, length, width = _frame(pixels.shape[1:], corners, pixel_m)
-    seen = np.isfinite(pixels).all(axis=0)
+    seen = np.asarray(np.isfinite(pixels).all(axis=0))
     sides = _sides(pixels, seen, u, v, length, width)
     near = seen & (np.abs(v) < width / 2 + 12.0) & (np.abs(u) < length / 2)
     if sides is None or near.sum() < 4:

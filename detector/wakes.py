@@ -78,13 +78,12 @@ def motion(scene: Scene, corners: Floats) -> Motion:
         window = Window(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
         pixels = scene.reflectance(window, bands)
         infrared = "B08" in bands
-        wet = masks.water(pixels, bands) if infrared else np.isfinite(pixels).all(axis=0)
+        wet = masks.water(pixels, bands) if infrared else np.asarray(np.isfinite(pixels).all(axis=0))
         surface = _flattened(pixels, wet)
         if surface is None:
             continue
-        if (
-            not infrared
-        ):  # the mask of true colour takes wakes for land; what is far brighter or darker is no water here
+        # The mask of true colour takes wakes for land; what is far brighter or darker is no water here.
+        if not infrared:
             with np.errstate(invalid="ignore"):
                 wet &= np.abs(surface) < _NO_WATER
         ends = _strengths(surface, wet, corners[i] - low, size, infrared)

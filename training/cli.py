@@ -167,7 +167,7 @@ def quantize(
         click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
         if name is not None:
             found = find_weights(out)
-            facts = {"classes": list(found.classes), "size": found.size, "confidence": found.confidence}
+            facts: dict[str, Any] = {"classes": list(found.classes), "size": found.size, "confidence": found.confidence}
             table = register(out.parent, name, out, default="vnni" if default else False, **facts)
             click.echo(json.dumps({"default": table["default"], "weights": list(table["weights"])}))
 

@@ -85,6 +85,7 @@ class ChipTrainer(OBBTrainer):
         torch.set_num_threads(self.config.optimise.threads)  # ultralytics leaves one processor idle
         # The moving average of ultralytics is made for long runs; in a run of a thousand steps it forgets within two.
         decay = self.config.optimise.average
+        assert self.ema is not None
         self.ema.decay = lambda updates: decay * (1 - math.exp(-updates / 100))
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:

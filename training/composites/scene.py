@@ -161,7 +161,7 @@ def _along_shore(port: Port, col: int, row: int) -> float | None:
     part = port.from_shore[max(row - half, 0) : row + half + 1, max(col - half, 0) : col + half + 1]
     if part.shape != (2 * half + 1, 2 * half + 1):
         return None
-    down, right = np.gradient(part)
+    down, right = np.asarray(np.gradient(part))
     near = part < 80.0
     away = np.array([right[near].mean(), down[near].mean()])
     # Where the shore bends or faces another one, the slopes cancel: no quay to lie along.
