@@ -17,13 +17,13 @@ import shapely
 
 from detector import filters
 from detector.boxes import Boxes, measure, merge
-from detector.coal import coal_barge, coal_score
+from detector.coal import coal_barge
 from detector.detections import Detections
 from detector.errors import BargewatchError, ConfigError, SceneError
 from detector.model import Weights, find_weights
 from detector.scene import Scene, open_scene
 from detector.search import Found, Progress, search
-from detector.wakes import motion
+from detector.wakes import underway
 
 if TYPE_CHECKING:
     from detector.loadings.sites import Site
@@ -127,15 +127,19 @@ def run(
     progress: Progress | None = None,
     looks: bool = True,
     chips: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
     **opening: Any,
 ) -> Iterator[SceneResult]:
-    """Go through scenes one by one; a scene that fails is reported in its result and the rest go on.
+    """Go through scenes in order; a scene that fails is reported in its result and the rest go on.
 
     Args:
         sources: anything that `open_scene` takes.
         progress: called with (windows done, windows in all) of the scene at hand.
         looks: fill in the looks of the site's zones.
         chips: a folder to keep the pixels of the site's zones in, see `loadings.chips`.
+        workers: processes that share the scenes and `threads`; None works in this one.
+        scheduler: address of a Dask scheduler whose workers share the scenes, see `detector.scaleout`.
         opening: passed to `open_scene`.
         weights, confidence, site, keep_rejected, threads: as for `predict`.
 
@@ -146,41 +150,70 @@ def run(
     threshold = found.confidence if confidence is None else float(confidence)
     if not 0.0 <= threshold <= 1.0:
         raise ConfigError(f"confidence must be between 0 and 1, got {confidence}")
-    return _run(sources, found, max(threshold, 1e-3), site, keep_rejected, threads, progress, looks, chips, opening)
+    job = Job(found, max(threshold, 1e-3), site, threads, looks, chips, opening)
+    if workers is None and scheduler is None:
+        looked: Iterator[Looked] = (look_at(job, source, progress) for source in sources)
+    else:
+        from detector.scaleout import scattered
+
+        looked = scattered(job, sources, workers, scheduler, progress)
+    return _settled(looked, keep_rejected)
 
 
-def _run(
-    sources: Sequence[Any], weights: Weights, confidence: float, site: Site | None, keep_rejected: bool,
-    threads: int | None, progress: Progress | None, looks: bool, chips: str | os.PathLike[str] | None,
-    opening: dict[str, Any],
-) -> Iterator[SceneResult]:  # fmt: skip
+@dataclass(frozen=True)
+class Job:
+    """What is done with every scene of a run; it can be sent to another process."""
+
+    weights: Weights
+    confidence: float
+    site: Site | None
+    threads: int | None
+    looks: bool
+    chips: str | os.PathLike[str] | None
+    opening: dict[str, Any]
+
+
+#: The result of a scene, its table not yet compared with other scenes, and its exact time.
+Looked = tuple[SceneResult, datetime | None]
+
+
+def look_at(job: Job, source: Any, progress: Progress | None = None) -> Looked:
+    """Everything that is done with one scene by itself, all boxes kept; errors are in the result."""
+    begun, site, moment = time.perf_counter(), job.site, None
+    result = SceneResult(name_of(source))
+    try:
+        with _opened(source, job.opening) as scene:
+            moment = scene.acquired
+            result.scene_id, result.acquired = scene.id, _utc(moment)
+            table = _detect(scene, job.weights, job.confidence, job.threads, progress, result)
+            if site is not None:
+                table = _assign(table, site)
+                if job.looks:
+                    from detector.loadings.looks import look_rows
+
+                    result.looks = look_rows(scene, site)
+                if job.chips is not None:
+                    from detector.loadings.chips import write_chips
+
+                    result.chips = write_chips(scene, site, job.chips)
+            result.detections = table
+    except BargewatchError as error:
+        result.error = error
+    except Exception as error:  # noqa: BLE001 - one bad scene must not cost the others
+        result.error = error
+    result.seconds = time.perf_counter() - begun
+    return result, moment
+
+
+def _settled(looked: Iterator[Looked], keep_rejected: bool) -> Iterator[SceneResult]:
+    """Results in order, with what earlier scenes of an overpass show too marked, and rejected boxes counted."""
     overpasses = filters.Overpasses()
-    for source in sources:
-        begun = time.perf_counter()
-        result = SceneResult(source if isinstance(source, str) else _name(source))
-        try:
-            with _opened(source, opening) as scene:
-                result.scene_id, result.acquired = scene.id, _utc(scene.acquired)
-                table = _detect(scene, weights, confidence, threads, progress, result)
-                table = _flag_doubles(table, scene, overpasses)
-                if site is not None:
-                    table = _assign(table, site)
-                    if looks:
-                        from detector.loadings.looks import look_rows
-
-                        result.looks = look_rows(scene, site)
-                    if chips is not None:
-                        from detector.loadings.chips import write_chips
-
-                        result.chips = write_chips(scene, site, chips)
-                kept = table["status"] == "kept"
-                result.rejected = dict(sorted(Counter(table["status"][~kept].tolist()).items()))
-                result.detections = table if keep_rejected else table[kept]
-        except BargewatchError as error:
-            result.error = error
-        except Exception as error:  # noqa: BLE001 - one bad scene must not cost the others
-            result.error = error
-        result.seconds = time.perf_counter() - begun
+    for result, moment in looked:
+        if result.detections is not None:
+            table = _flag_doubles(result.detections, moment, overpasses)
+            kept = table["status"] == "kept"
+            result.rejected = dict(sorted(Counter(table["status"][~kept].tolist()).items()))
+            result.detections = table if keep_rejected else table[kept]
         yield result
 
 
@@ -190,7 +223,10 @@ def _opened(source: Any, opening: dict[str, Any]) -> AbstractContextManager[Scen
     return nullcontext(scene) if scene is source else scene
 
 
-def _name(source: Any) -> str:
+def name_of(source: Any) -> str:
+    """What a source is called in results and messages."""
+    if isinstance(source, str):
+        return source
     if isinstance(source, Scene):
         return source.name
     return os.fspath(source) if isinstance(source, os.PathLike) else f"<{type(source).__name__}>"
@@ -222,13 +258,9 @@ def _table(scene: Scene, found: Found, weights: Weights) -> Detections:
         return Detections.empty()
     numbered = Boxes(every.corners, every.scores, np.arange(len(every)))
     chosen = merge(numbered).classes  # numbers of the boxes that remain
-    boxes, reasons = every[chosen], found.reasons[chosen]
-    afloat = np.flatnonzero(reasons == "")
-    moving = motion(scene, boxes.corners[afloat])
-    boxes.corners[afloat] = moving.hulls
+    boxes, reasons, coal = every[chosen], found.reasons[chosen], found.coal[chosen]
     measures = measure(boxes.corners, scene.grid)
-    bow = np.full(len(boxes), np.nan)
-    bow[afloat] = np.round(moving.bow_deg, 1) % 360.0
+    bow = np.round(found.bow_deg[chosen], 1) % 360.0
     reasons[(reasons == "") & filters.size_rejected(measures)] = "size"
     centre = boxes.centres
     lon, lat = scene.grid.to_lonlat(centre[:, 0], centre[:, 1])
@@ -238,7 +270,6 @@ def _table(scene: Scene, found: Found, weights: Weights) -> Detections:
     ring_lon = lon[:, None] + (ring_lon - lon[:, None] + 180.0) % 360.0 - 180.0
     polygons = shapely.polygons(np.stack([ring_lon, ring_lat], axis=-1))
     n = len(boxes)
-    coal = coal_score(scene, boxes.corners)
     barge = coal_barge(coal, scene.bands, measures.length_m, measures.width_m)
     named = [weights.classes[i] for i in boxes.classes]
     # The pixels decide where they can tell, the network elsewhere.
@@ -260,14 +291,15 @@ def _table(scene: Scene, found: Found, weights: Weights) -> Detections:
             "heading_ambiguous": np.isnan(bow),
             "coal_score": np.round(coal, 3),
             "status": np.where(reasons == "", "kept", reasons),
+            "flags": [["underway"] if moves else [] for moves in underway(bow)],
             "geometry": polygons,
         }
     )
 
 
-def _flag_doubles(table: Detections, scene: Scene, overpasses: filters.Overpasses) -> Detections:
+def _flag_doubles(table: Detections, moment: datetime | None, overpasses: filters.Overpasses) -> Detections:
     kept = np.flatnonzero(table["status"] == "kept")
-    double = overpasses.duplicates(scene.acquired, table["geometry"][kept])
+    double = overpasses.duplicates(moment, table["geometry"][kept])
     if not double.any():
         return table
     status = table["status"].copy()

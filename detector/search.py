@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector import clutter, filters, hulls, masks
-from detector.boxes import Boxes, corners_of, decode, merge
+from detector.boxes import Boxes, Floats, corners_of, decode, merge
+from detector.coal import coal_score
 from detector.encoding import BANDS, decode_reflectance, encode
 from detector.errors import EmptySceneError
 from detector.geometry import Window
-from detector.model import IN_FLIGHT, Weights, network, scene_window
+from detector.model import Weights, in_flight, network, scene_window
 from detector.scene import Scene
 from detector.tiles import Tiling
+from detector.wakes import motion
 
 Progress = Callable[[int, int], None]
 
@@ -26,8 +28,6 @@ Progress = Callable[[int, int], None]
 OVERLAP_M = 480.0
 #: Windows read at once; a wide mosaic is read in several parts, so memory does not grow with its width.
 _READ = 32
-#: Windows that wait for the network.
-_PENDING = IN_FLIGHT + 1
 #: Pixels (of 10 m) by which the parts that windows answer for overlap; see `Tiling.owns`.
 _SLACK = 6.0
 
@@ -39,13 +39,27 @@ class Found:
     Attributes:
         boxes: in scene pixels; a hull may still be there once for each of two windows.
         reasons: why the masks reject each box, "" for those they do not.
+        bow_deg: where the bow of each points by its wake (`wakes.motion`), NaN where none tells it.
+        coal: score of each (`coal.coal_score`), NaN where the pixels cannot tell.
         windows, skipped: windows of the scene, and those without water or data that the network did not see.
     """
 
     boxes: Boxes
     reasons: NDArray[np.str_]
-    windows: int
-    skipped: int
+    bow_deg: Floats
+    coal: Floats
+    windows: int = 0
+    skipped: int = 0
+
+    @classmethod
+    def concat(cls, parts: Sequence[Found]) -> Found:
+        """All boxes of some windows."""
+        return cls(
+            Boxes.concat([part.boxes for part in parts]),
+            np.concatenate([np.zeros(0, "<U9"), *(part.reasons for part in parts)]),
+            np.concatenate([np.zeros(0), *(part.bow_deg for part in parts)]),
+            np.concatenate([np.zeros(0), *(part.coal for part in parts)]),
+        )
 
 
 @dataclass
@@ -70,21 +84,20 @@ def search(
     overlap = (math.ceil(OVERLAP_M / pixel_m[0]), math.ceil(OVERLAP_M / pixel_m[1]))
     tiling = Tiling(scene.grid.width, scene.grid.height, shape, overlap)
     net = network(weights, shape, threads)
-    boxes: list[Boxes] = []
-    reasons: list[NDArray[np.str_]] = []
+    parts: list[Found] = []
     windows = skipped = 0
     any_data = False
     # The network works in threads of its own, so that its processors do not wait while boxes are sorted out.
-    with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="bargewatch-net") as pool:
+    at_once = in_flight(threads)
+    with ThreadPoolExecutor(at_once, thread_name_prefix="bargewatch-net") as pool:
         pending: deque[tuple[_Piece, Future[NDArray[np.float32]]]] = deque()
 
         def collect(at_most: int) -> None:
             while len(pending) > at_most:
                 piece, raw = pending.popleft()
                 mine = _boxes_of(raw.result()[0], piece, tiling, weights, confidence, pixel_m)
-                why = _rejected(scene, mine, piece, pixel_m)
-                boxes.append(_fitted(mine, why == "", piece, pixel_m))
-                reasons.append(why)
+                if len(mine):
+                    parts.append(_examined(scene, mine, piece, pixel_m))
 
         for window, pixels in _read_ahead(scene, tiling):
             windows += 1
@@ -95,7 +108,7 @@ def search(
                 pending.append((piece, pool.submit(net, piece.pixels[None])))
             else:
                 skipped += 1
-            collect(_PENDING)
+            collect(at_once + 1)
             if progress is not None:
                 progress(windows, len(tiling))
         collect(0)
@@ -103,8 +116,9 @@ def search(
         raise EmptySceneError(
             f"{scene.name} holds no data: every pixel is no-data or NaN; check the file or its bands"
         )
-    every = np.concatenate(reasons) if reasons else np.zeros(0, "<U9")
-    return Found(Boxes.concat(boxes), every, windows, skipped)
+    found = Found.concat(parts)
+    found.windows, found.skipped = windows, skipped
+    return found
 
 
 def _read_ahead(scene: Scene, tiling: Tiling) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
@@ -166,19 +180,24 @@ def _boxes_of(
     return merge(boxes[boxes.scores >= confidence])
 
 
+def _examined(scene: Scene, boxes: Boxes, piece: _Piece, pixel_m: tuple[float, float]) -> Found:
+    """What the pixels around the boxes of a window say of them, while those pixels are still at hand."""
+    reasons = _rejected(scene, boxes, piece, pixel_m)
+    afloat = reasons == ""
+    corners = boxes.corners.copy()
+    origin = np.array([piece.window.col, piece.window.row])
+    corners[afloat] = hulls.fit_ends(corners[afloat] - origin, piece.pixels, pixel_m) + origin
+    moving = motion(scene, corners[afloat])
+    corners[afloat] = moving.hulls
+    bow_deg = np.full(len(boxes), np.nan)
+    bow_deg[afloat] = moving.bow_deg
+    return Found(Boxes(corners, boxes.scores, boxes.classes), reasons, bow_deg, coal_score(scene, corners))
+
+
 def _rejected(scene: Scene, boxes: Boxes, piece: _Piece, pixel_m: tuple[float, float]) -> NDArray[np.str_]:
     """The reasons that the masks of a window give against its boxes; "" for none."""
     reasons = np.full(len(boxes), "", dtype="<U9")
-    if len(boxes):
-        reasons[filters.land_rejected(boxes.corners, piece.water, piece.window, sum(pixel_m) / 2)] = "land"
-        cloudy = filters.cloud_rejected(boxes.corners, masks.cloud(scene, piece.window), piece.window)
-        reasons[(reasons == "") & cloudy] = "cloud"
+    reasons[filters.land_rejected(boxes.corners, piece.water, piece.window, sum(pixel_m) / 2)] = "land"
+    cloudy = filters.cloud_rejected(boxes.corners, masks.cloud(scene, piece.window), piece.window)
+    reasons[(reasons == "") & cloudy] = "cloud"
     return reasons
-
-
-def _fitted(boxes: Boxes, which: NDArray[np.bool_], piece: _Piece, pixel_m: tuple[float, float]) -> Boxes:
-    """The boxes with the ends of some of them fitted to the pixels."""
-    corners = boxes.corners.copy()
-    origin = np.array([piece.window.col, piece.window.row])
-    corners[which] = hulls.fit_ends(corners[which] - origin, piece.pixels, pixel_m) + origin
-    return Boxes(corners, boxes.scores, boxes.classes)

@@ -54,13 +54,11 @@ class Motion:
 
     Attributes:
         bow_deg: (n,) direction of the bow, degrees clockwise from true north, below 360; NaN where no wake tells it.
-        underway: (n,) whether the vessel moves: it has a wake, and the wake is no current's (`in_current`).
         strength: (n,) of the line at the stronger end, in units of lines elsewhere; NaN where none could be measured.
         hulls: (n, 4, 2) boxes without the part that is wake, in scene pixels.
     """
 
     bow_deg: Floats
-    underway: NDArray[np.bool_]
     strength: Floats
     hulls: Floats
 
@@ -68,7 +66,7 @@ class Motion:
 def motion(scene: Scene, corners: Floats) -> Motion:
     """Look for the wake of each box (n, 4, 2 in scene pixels)."""
     unknown = np.full(len(corners), np.nan)
-    found = Motion(unknown, np.zeros(len(corners), bool), unknown.copy(), corners.copy())
+    found = Motion(unknown, unknown.copy(), corners.copy())
     size = np.array(scene.grid.pixel_size())
     bands = [band for band in ("B02", "B03", "B04", "B08") if band in scene.bands]
     for i in np.argsort(corners[:, :, 1].mean(axis=1)):
@@ -94,19 +92,19 @@ def motion(scene: Scene, corners: Floats) -> Motion:
             stern = int(np.argmax(ends))
             found.bow_deg[i] = _bow(corners[i], stern, scene)
             found.hulls[i] = _trimmed(surface, corners[i] - low, size, stern) + low
-    found.underway[:] = np.isfinite(found.bow_deg) & ~in_current(found.bow_deg)
     return found
 
 
-def in_current(bow_deg: Floats) -> NDArray[np.bool_]:
-    """Which of the bows (degrees, NaN for unknown) are those of ships that lie at anchor in one current.
+def underway(bow_deg: Floats) -> NDArray[np.bool_]:
+    """Which vessels of a scene move, by all their bows (degrees, NaN without a wake): those whose wake is no current's.
 
     In a strong current water trails behind ships at anchor too. Their bows point into it, so the heading is right, but
     they do not move. Traffic goes both ways; ships at anchor all point one way: `_ALIKE` others within `_ALIKE_DEG`.
     """
     apart = np.abs((bow_deg[:, None] - bow_deg[None, :] + 180.0) % 360.0 - 180.0)
     with np.errstate(invalid="ignore"):
-        return np.asarray((apart < _ALIKE_DEG).sum(axis=1) - 1 >= _ALIKE)
+        in_current = (apart < _ALIKE_DEG).sum(axis=1) - 1 >= _ALIKE
+    return np.asarray(np.isfinite(bow_deg) & ~in_current)
 
 
 def _flattened(pixels: NDArray[np.float32], wet: NDArray[np.bool_]) -> Floats | None:

@@ -7,7 +7,7 @@ import pytest
 from affine import Affine
 
 from detector.scene import Scene, open_scene
-from detector.wakes import _ends, _trimmed, in_current, motion
+from detector.wakes import _ends, _trimmed, motion, underway
 from training.simulate.canvas import Canvas
 from training.simulate.drawing import HullDrawing
 from training.simulate.hulls import Vessel
@@ -47,7 +47,7 @@ def test_bow_is_opposite_to_the_wake(heading: float) -> None:
     vessel = ship(heading, 12.0)
     found = motion(painted(vessel), box(vessel))
     assert abs((found.bow_deg[0] - heading + 180.0) % 360.0 - 180.0) < 2.0
-    assert found.underway[0]
+    assert underway(found.bow_deg).all()
 
 
 def test_a_box_turned_round_gives_the_same_bow() -> None:
@@ -61,7 +61,7 @@ def test_a_box_turned_round_gives_the_same_bow() -> None:
 def test_no_wake_no_bow(seed: int) -> None:
     vessel = ship(80.0 * seed, 0.0)
     found = motion(painted(vessel, seed), box(vessel))
-    assert np.isnan(found.bow_deg[0]) and not found.underway[0]
+    assert np.isnan(found.bow_deg[0]) and not underway(found.bow_deg).any()
     assert np.array_equal(found.hulls, box(vessel))
 
 
@@ -79,8 +79,8 @@ def test_a_faint_wake_is_cut_off_the_box() -> None:
 def test_ships_at_anchor_in_one_current_do_not_move() -> None:
     rng = np.random.default_rng(0)
     bows = np.r_[60.0 + rng.normal(0, 4, 9), 240.0, 359.0, np.nan]
-    assert in_current(bows).tolist() == [True] * 9 + [False] * 3
-    assert not in_current(np.array([358.0, 2.0, 180.0])).any()
+    assert underway(bows).tolist() == [False] * 9 + [True] * 2 + [False]
+    assert underway(np.array([358.0, 2.0, 180.0, np.nan])).tolist() == [True, True, True, False]
 
 
 def test_nothing_to_see() -> None:
