@@ -11,6 +11,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -288,12 +289,20 @@ _RUNTIMES: dict[str, Callable[[bytes, tuple[int, int], int | None], Runner]] = {
 
 def network(weights: Weights, window: tuple[int, int], threads: int | None = None) -> Network:
     """A network of this process, kept for the next scene of the same pixel size."""
-    return _kept(weights, window, threads, _runtime())
+    return _kept(weights, window, threads, _runtime()).result()
+
+
+def prepare(weights: Weights, threads: int | None = None) -> None:
+    """Begin to load the network for 10 m pixels, which takes a second, while the caller opens the first scene."""
+    _kept(weights, scene_window(weights, (10.0, 10.0)), threads, _runtime())
 
 
 @lru_cache(maxsize=4)
-def _kept(weights: Weights, window: tuple[int, int], threads: int | None, runtime: str) -> Network:
-    return Network(weights, window, threads, runtime)
+def _kept(weights: Weights, window: tuple[int, int], threads: int | None, runtime: str) -> Future[Network]:
+    loader = ThreadPoolExecutor(1, thread_name_prefix="bargewatch-load")
+    loading = loader.submit(Network, weights, window, threads, runtime)
+    loader.shutdown(wait=False)
+    return loading
 
 
 def _runtime() -> str:

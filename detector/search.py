@@ -83,7 +83,10 @@ def search(
     shape = scene_window(weights, pixel_m)
     overlap = (math.ceil(OVERLAP_M / pixel_m[0]), math.ceil(OVERLAP_M / pixel_m[1]))
     tiling = Tiling(scene.grid.width, scene.grid.height, shape, overlap)
-    net = network(weights, shape, threads)
+
+    def net(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return network(weights, shape, threads)(pixels)  # while it is loaded, the first windows are read
+
     parts: list[Found] = []
     windows = skipped = 0
     any_data = False
