@@ -20,7 +20,7 @@ from detector.boxes import Boxes, measure, merge
 from detector.coal import coal_barge
 from detector.detections import Detections
 from detector.errors import BargewatchError, ConfigError, SceneError
-from detector.model import Weights, find_weights
+from detector.model import Weights, find_weights, prepare
 from detector.scene import Scene, open_scene
 from detector.search import Found, Progress, search
 from detector.wakes import underway
@@ -181,6 +181,7 @@ def look_at(job: Job, source: Any, progress: Progress | None = None) -> Looked:
     """Everything that is done with one scene by itself, all boxes kept; errors are in the result."""
     begun, site, moment = time.perf_counter(), job.site, None
     result = SceneResult(name_of(source))
+    prepare(job.weights, job.threads)
     try:
         with _opened(source, job.opening) as scene:
             moment = scene.acquired
