@@ -15,7 +15,7 @@ FULL_STAMP  := $(VENV)/.bargewatch-full-$(HASH)
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup setup-light test lint bench data train evaluate calibrate clean
+.PHONY: help demo setup setup-light test killtest year lint bench data train evaluate calibrate clean
 
 help:  ## List the jobs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,6 +30,12 @@ setup: $(FULL_STAMP)  ## Make .venv: everything, torch included
 test: export OMP_NUM_THREADS ?= 2
 test: $(FULL_STAMP)  ## Run the unit and integration tests
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+killtest: $(FULL_STAMP)  ## Kill `watch` sixty times over thirty scenes; nothing may be lost or done twice (minutes)
+	$(VENV)/bin/python -m pytest tests/endurance/test_killed.py -s $(PYTEST_ARGS)
+
+year: $(FULL_STAMP)  ## Paint, serve, watch and count a year of two coal berths, and compare with the truth (minutes)
+	$(VENV)/bin/python -m pytest tests/endurance/test_year.py -s $(PYTEST_ARGS)
 
 lint: $(FULL_STAMP)  ## Check style and types
 	$(VENV)/bin/ruff check detector training tests
@@ -63,7 +69,7 @@ $(LIGHT_STAMP):
 
 $(FULL_STAMP):
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --no-compile -c constraints.txt -e '.[train,parquet,onnxruntime,land,bench,test]'
+	$(VENV)/bin/python -m pip install --quiet --no-compile -c constraints.txt -e '.[train,parquet,ais,onnxruntime,land,dask,bench,test]'
 	@# ultralytics and sahi bring the OpenCV with windows, which needs libGL; the headless one lies in the same folder.
 	$(VENV)/bin/python -m pip install --quiet --no-compile --no-deps --force-reinstall -c constraints.txt opencv-python-headless
 	@rm -f $(VENV)/.bargewatch-full-* && touch $@

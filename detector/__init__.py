@@ -19,26 +19,33 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from detector.detections import Detections
     from detector.errors import BargewatchError
+    from detector.flags import FlaggedVessels, flag_vessels
+    from detector.flags.weekly import WeeklyPicture, weekly_picture
     from detector.loadings.count import LoadingCount, count_loadings
     from detector.loadings.sites import Site, list_sites, load_site
     from detector.prediction import predict
     from detector.preview import write_preview
     from detector.scene import Scene, open_scene
+    from detector.store import Store
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BargewatchError",
     "Detections",
+    "FlaggedVessels",
     "LoadingCount",
     "Scene",
     "Site",
+    "WeeklyPicture",
     "__version__",
     "count_loadings",
+    "flag_vessels",
     "list_sites",
     "load_site",
     "open_scene",
     "predict",
+    "weekly_picture",
     "write_preview",
 ]
 
@@ -47,14 +54,19 @@ __all__ = [
 _HOMES = {
     "BargewatchError": "detector.errors",
     "Detections": "detector.detections",
+    "FlaggedVessels": "detector.flags",
     "LoadingCount": "detector.loadings.count",
     "Scene": "detector.scene",
     "Site": "detector.loadings.sites",
+    "Store": "detector.store",
+    "WeeklyPicture": "detector.flags.weekly",
     "count_loadings": "detector.loadings.count",
+    "flag_vessels": "detector.flags",
     "list_sites": "detector.loadings.sites",
     "load_site": "detector.loadings.sites",
     "open_scene": "detector.scene",
     "predict": "detector.prediction",
+    "weekly_picture": "detector.flags.weekly",
     "write_preview": "detector.preview",
 }
 

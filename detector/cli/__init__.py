@@ -20,6 +20,8 @@ _COMMANDS = {
     "predict": ("detector.cli.predict", "predict", "Find vessels in Sentinel-2 scenes."),
     "count": ("detector.cli.count", "count", "Count visits and loadings at the berths of a site."),
     "flag": ("detector.cli.flag", "flag", "Join AIS and watch lists; say which vessels are flagged, and why."),
+    "watch": ("detector.cli.watch", "watch", "Keep a site up to date: fetch, predict, flag and count; resumes."),
+    "weekly": ("detector.cli.weekly", "weekly", "Different vessels a week, by images and AIS; table and picture."),
     "sites": ("detector.cli.sites", "sites", "List, show or check sites (berths, anchorages, yards)."),
     "demo": ("detector.cli.demo", "demo", "Paint a small port and find its vessels; needs no data."),
     "train": ("training.cli", "train", "Train a network.  [train]"),

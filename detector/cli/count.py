@@ -57,6 +57,14 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Pixels that `predict --chips` kept: recovers missed vessels, leaves out what never moves.",
 )
+@click.option(
+    "--payload",
+    metavar="FILE.yaml",
+    help="What ships carry, instead of configs/payload.yaml (docs/tonnes.md).",
+)
+@click.option(
+    "--prices", metavar="FILE.yaml", help="US$ a tonne of coal by period, instead of configs/prices.yaml."
+)
 @click.option("--plots", is_flag=True, help="Also draw timelines and loadings as PNG and SVG into DIR/plots.")
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Of the random draws behind the intervals."
@@ -85,7 +93,8 @@ def count(
       low to high   its 90 % interval
 
     A ship at a coal berth is what the image shows; that it loaded is an inference. Zones with too few usable looks get
-    no estimate, and `note` says why.
+    no estimate, and `note` says why. Loadings at coal berths also become tonnes, by what ships of their length carry, and
+    US$ where a price is known.
 
     \b
     First find the vessels, with the looks (without them an empty berth and a cloud are the same thing):
@@ -112,6 +121,8 @@ def _run(
     min_clear: float | None,
     recall: float | None,
     chips: str | None,
+    payload: str | None,
+    prices: str | None,
     plots: bool,
     seed: int,
     as_json: bool,
@@ -135,6 +146,8 @@ def _run(
         recall=RECALL if recall is None else recall,
         seed=seed,
         chips=chips,
+        payload=payload,
+        prices=prices,
     )
     files = [str(path) for path in result.write(folder)]
     if result.changes is not None:
@@ -172,23 +185,27 @@ def _plain(value: Any) -> Any:
 
 def text(result: LoadingCount, files: list[str]) -> str:
     """The count for people."""
-    lines = [f"{'zone':24} {'period':10} {'looks':>9} {'seen':>5} {'loadings':>9}  90 % interval"]
+    lines = [
+        f"{'zone':24} {'period':10} {'looks':>9} {'seen':>5} {'loadings':>9}  {'90 % interval':14}  coal, kt"
+    ]
     notes: dict[str, list[str]] = {}
     periods = {row["period_start"] for row in result.loading_rows}
     for row in result.loading_rows:
         zone = row["zone_id"] or "whole site"
         looks = f"{row['usable_looks']}/{row['looks']}"
         known = math.isfinite(row["loadings"])
-        number = (
-            f"{row['loadings']:9.1f}  {row['loadings_low']:g} to {row['loadings_high']:g}"
-            if known
-            else "        -"
+        interval = f"{row['loadings_low']:g} to {row['loadings_high']:g}"
+        number = f"{row['loadings']:9.1f}  {interval:14}" if known else f"{'-':>9}{'':16}"
+        if math.isfinite(row["tonnes"]):
+            number += f"  {row['tonnes_low'] / 1000:.3g} to {row['tonnes_high'] / 1000:.3g}"
+        lines.append(
+            f"{zone[:24]:24} {row['period_start'][:10]} {looks:>9} {row['visits_seen']:5} {number}".rstrip()
         )
-        lines.append(f"{zone[:24]:24} {row['period_start'][:10]} {looks:>9} {row['visits_seen']:5} {number}")
         if not known:
             notes.setdefault(f"{zone}: {_reason(row['note'])}", []).append(row["period_start"][:10])
     lines.append(
-        "looks: usable/all; seen: visits first seen in the period, a lower bound; -: no estimate, see below"
+        "looks: usable/all; seen: visits first seen in the period, a lower bound; coal: 90 % interval; "
+        "-: no estimate, see below"
     )
     for zone, estimate in result.estimates.items():
         if estimate is not None and math.isfinite(estimate.mean_stay_days):

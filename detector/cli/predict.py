@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 @click.option(
     "--site", metavar="SITE", help="Name of a site (see `bargewatch sites list`) or a GeoJSON file."
 )
-@click.option("--chips", metavar="DIR", help="Also keep the pixels of each zone for `count --chips`; needs --site.")
+@click.option(
+    "--chips", metavar="DIR", help="Also keep the pixels of each zone for `count --chips`; needs --site."
+)
 @click.option("--weights", metavar="W", help="Weights by name or path.  [default: those that ship]")
 @click.option("--confidence", type=click.FloatRange(0, 1), metavar="C", help="Least confidence, 0 to 1.")
 @click.option("--keep-rejected", is_flag=True, help="Keep rejected boxes, with the reason in `status`.")
@@ -35,6 +37,12 @@ if TYPE_CHECKING:
     "--crs", metavar="CRS", default="EPSG:4326", help="CRS of the geometry in .gpkg, .parquet and .csv."
 )
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Processor threads.  [default: all]")
+@click.option(
+    "--workers", type=click.IntRange(1), metavar="N", help="Processes that share the scenes and the threads."
+)
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Share the scenes among the workers of a Dask scheduler.  [dask]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on standard output.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
 @click.pass_context
@@ -53,6 +61,9 @@ def predict(
         bargewatch predict *.SAFE --site nampo --out vessels.gpkg --looks looks.csv
     A file that does not say what it holds (Sentinel-2 L2A since 2022):
         bargewatch predict crop.tif --bands B04,B03,B02,B08 --scale 0.0001,-0.1 --out v.csv
+    Many scenes on a machine with many processors, or on a cluster:
+        bargewatch predict *.SAFE --workers 8 --out vessels.gpkg
+        bargewatch predict *.SAFE --scheduler tcp://head:8786 --out vessels.gpkg
     To see why boxes were rejected:
         bargewatch predict scene.tif --keep-rejected --preview scene.png --out v.geojson
 
@@ -94,6 +105,8 @@ def _checked(
             raise click.UsageError("--looks needs --site: a look is a look at a zone of a site.")
         check_csv(looks)
         check_writable(looks)
+    if options["workers"] is not None and options["scheduler"] is not None:
+        raise click.UsageError("--workers and --scheduler: give one of them.")
     zones = None if site is None else load_site(site)
     if chips is not None:
         from detector.loadings.chips import prepare_chips
@@ -150,6 +163,8 @@ def _run(plan: dict[str, Any], *, debug: bool, as_json: bool, quiet: bool) -> in
             bands=plan["bands"],
             scale=plan["scale"],
             threads=plan["threads"],
+            workers=plan["workers"],
+            scheduler=plan["scheduler"],
             progress=progress.step,
             chips=plan["chips"],
         ):

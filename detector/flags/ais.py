@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,11 +47,14 @@ _ALIASES = {
     "b": "b sizeb tostern dimensiontostern",
     "c": "c sizec toport dimensiontoport",
     "d": "d sized tostarboard dimensiontostarboard",
+    "static": "nmeastatic",
 }
 _NAMES = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()}
 _STATIC = ("imo", "name", "type", "length", "width", "a", "b", "c", "d")
 _PRODUCT_TIME = re.compile(r"S2[A-D]_MSIL(?:1C|2A)_(\d{8}T\d{6})_")
 
+
+T = TypeVar("T")
 
 _FIX = ("mmsi", "time", "lon", "lat", "sog", "cog", "heading", "moored")
 
@@ -69,22 +72,8 @@ def read_ais(
     Raises:
         TableError: `time` is no time.
     """
-    seconds = None if time is None else _seconds(time)
     data = AisData({}, {}, [])
-    found: list[dict[str, NDArray[Any]]] = []
-    for path in map(Path, paths):
-        report = ReadReport(str(path))
-        mine: list[dict[str, NDArray[Any]]] = []
-        try:
-            layout = _Layout(path, seconds)
-            for block in blocks(path, layout.choose):
-                mine.append(_take(block, layout, near, report, data.particulars))
-            _check(report)
-        except BargewatchError as error:
-            data.failed[str(path)] = error
-        else:
-            found += mine
-        data.reports.append(report)
+    found = reduce_ais(paths, near, data, lambda part: part, time=time)
     for name in _FIX:
         dtype = np.int64 if name == "mmsi" else bool if name == "moored" else np.float64
         data.columns[name] = np.concatenate([np.empty(0, dtype), *(part[name] for part in found)])
@@ -93,6 +82,39 @@ def read_ais(
     order = order[~np.logical_and.reduce(same)]  # two receivers hear one message; files overlap
     data.columns = {name: column[order] for name, column in data.columns.items()}
     return data
+
+
+def reduce_ais(
+    paths: Iterable[str | os.PathLike[str]],
+    near: Sequence[Near],
+    data: AisData,
+    reduce: Callable[[dict[str, NDArray[Any]]], T],
+    *,
+    time: datetime | str | None = None,
+) -> list[T]:
+    """What `reduce` makes of each block of positions (the columns of AisData), for those who need less than all of them.
+
+    Reports, failures and particulars go to `data`. A file that cannot be used gives nothing.
+
+    Raises:
+        TableError: `time` is no time.
+    """
+    seconds = None if time is None else _seconds(time)
+    found: list[T] = []
+    for path in map(Path, paths):
+        report = ReadReport(str(path))
+        mine: list[T] = []
+        try:
+            layout = _Layout(path, seconds)
+            for block in blocks(path, layout.choose):
+                mine.append(reduce(_take(block, layout, near, report, data.particulars)))
+            _check(report)
+        except BargewatchError as error:
+            data.failed[str(path)] = error
+        else:
+            found += mine
+        data.reports.append(report)
+    return found
 
 
 class _Layout:
@@ -144,9 +166,8 @@ def _take(
         report.note(reason, [number])
     mmsi, lat, lon = (_numbers(frame, name) for name in ("mmsi", "lat", "lon"))
     times = _times(frame["time"], layout.day_first) if "time" in frame else np.full(len(frame), layout.time)
-    static = (
-        np.isnan(lat) & np.isnan(lon) & (_numbers(frame, "a") >= 0)
-    )  # NMEA sends size and name on their own
+    # NMEA sends size and name on their own.
+    static = frame["static"].to_numpy(bool) if "static" in frame else np.zeros(len(frame), bool)
     good = ~static
     for reason, wrong in (
         ("without a whole MMSI", ~((mmsi >= 1) & (mmsi <= 999_999_999) & (mmsi % 1 == 0))),
@@ -254,6 +275,8 @@ def _add_particulars(frame: DataFrame, particulars: dict[int, Particulars]) -> N
 
 
 def _set_text(ship: Particulars, name: str, value: Any) -> None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # a column of numbers with gaps is read as floats: 70.0
     text = one_line(str(value)).replace("@", " ").replace(";", ",").strip()[:80]
     if not text or text.lower() in ("unknown", "nan"):
         return

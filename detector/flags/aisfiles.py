@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -89,7 +90,7 @@ def _streams(path: Path, head: bytes, stack: ExitStack) -> Iterator[tuple[str, I
 
 
 def _is_nmea(start: bytes) -> bool:
-    return b"!AIVD" in start or b"!BSVD" in start or b"!ABVD" in start
+    return re.search(rb"![A-Z]{2}VD[MO],", start) is not None
 
 
 # ---- CSV

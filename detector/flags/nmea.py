@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +39,24 @@ _STATIC_FIELDS = {
     "imo": "imo", "shipname": "name", "callsign": "callsign", "ship_type": "type",
     "to_bow": "a", "to_stern": "b", "to_port": "c", "to_starboard": "d",
 }  # fmt: skip
-COLUMNS = ["mmsi", "time", *_POSITION_FIELDS.values(), *_STATIC_FIELDS.values()]
-_POSITION_TYPES = frozenset((1, 2, 3, 9, 18, 19, 27))
+# nmea_static: the row has name and size alone, and its lack of a position is no fault.
+COLUMNS = ["mmsi", "time", *_POSITION_FIELDS.values(), *_STATIC_FIELDS.values(), "nmea_static"]
+_POSITION_TYPES = frozenset((1, 2, 3, 18, 19, 27))
 _STATIC_TYPES = frozenset((5, 19, 24))
+_MISSING = "parts of a message missing"
+
+
+@dataclass
+class _Parts:
+    """The sentences of a message so far, the time beside any of them, and the line of the first."""
+
+    sentences: list[bytes]
+    time: float | None
+    line: int
+
+    def with_next(self, other: _Parts) -> _Parts:
+        time = self.time if other.time is None else other.time
+        return _Parts(self.sentences + other.sentences, time, self.line)
 
 
 def nmea_blocks(
@@ -64,37 +81,36 @@ def nmea_blocks(
     found: list[list[Any]] = []
     numbers: list[int] = []
     bad: list[tuple[int, str]] = []
-    parts: dict[tuple[bytes, bytes], list[bytes]] = {}
-    last_time: dict[tuple[bytes, bytes], float] = {}
+    unfinished: dict[tuple[bytes, bytes], _Parts] = {}
     for number, line in enumerate(lines, 1):
         match = _SENTENCE.search(line)
         if match is None:
             if line.strip() and not line.startswith(b"#"):
                 bad.append((number, "no whole AIS sentence"))
             continue
-        time = _time_of(line)
+        parts = _Parts([match[0]], _time_of(line), number)
         count, index, key = int(match[1]), int(match[2]), (match[3], match[4])
         if count > 1:
-            parts[key] = [*(parts.get(key, []) if index > 1 else []), match[0]]
-            last_time[key] = time if time is not None else last_time.get(key, np.nan)
+            before = unfinished.pop(key, None)
+            if before is not None and len(before.sentences) == index - 1:
+                parts = before.with_next(parts)
+            elif before is not None:
+                bad.append((before.line, _MISSING))
             if index < count:
+                unfinished[key] = parts
                 continue
-            sentences, time = parts.pop(key), last_time.pop(key)
-            if len(sentences) != count:
-                bad.append((number, "parts of a message missing"))
+            if len(parts.sentences) != count:
+                bad.append((number, _MISSING))
                 continue
-            time = None if np.isnan(time) else time
-        else:
-            sentences = [match[0]]
         try:
-            message = decode(*sentences).asdict()
+            message = decode(*parts.sentences, error_if_checksum_invalid=True).asdict()
         except Exception as error:  # noqa: BLE001 - pyais raises many kinds on garbled radio messages
             bad.append((number, f"a message that does not decode ({type(error).__name__})"))
             continue
-        row = _row(message, time)
+        row = _row(message, parts.time)
         if row is None:
             continue
-        if time is None:
+        if parts.time is None:
             bad.append((number, "no time"))
             continue
         found.append(row)
@@ -102,17 +118,27 @@ def nmea_blocks(
         if len(found) >= rows:
             yield pandas.DataFrame(found, columns=COLUMNS), np.asarray(numbers), bad
             found, numbers, bad = [], [], []
+    bad += [(parts.line, _MISSING) for parts in unfinished.values()]
     if found or bad:
         yield pandas.DataFrame(found, columns=COLUMNS), np.asarray(numbers, dtype=np.int64), bad
 
 
 def _row(message: dict[str, Any], time: float | None) -> list[Any] | None:
     kind = int(message.get("msg_type", 0))
-    if kind not in _POSITION_TYPES | _STATIC_TYPES or kind == 9:
+    if kind not in _POSITION_TYPES | _STATIC_TYPES:
         return None
-    position = [message.get(key) for key in _POSITION_FIELDS] if kind in _POSITION_TYPES else [None] * 6
-    static = [message.get(key) for key in _STATIC_FIELDS] if kind in _STATIC_TYPES else [None] * 8
-    return [message.get("mmsi"), time, *position, *static]
+    position = (
+        [_value(message.get(key)) for key in _POSITION_FIELDS] if kind in _POSITION_TYPES else [None] * 6
+    )
+    static = [_value(message.get(key)) for key in _STATIC_FIELDS] if kind in _STATIC_TYPES else [None] * 8
+    return [message.get("mmsi"), time, *position, *static, kind not in _POSITION_TYPES]
+
+
+def _value(field: Any) -> Any:
+    """Plain numbers for pyais's enumerations, nothing for empty text."""
+    if isinstance(field, Enum):
+        return int(field.value)
+    return None if field == "" else field
 
 
 def _time_of(line: bytes) -> float | None:

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
     from detector.loadings.change import Changes
     from detector.loadings.estimate import ZoneEstimate
+    from detector.loadings.payload import Payload
+    from detector.loadings.prices import Prices
 
 #: A zone of which less was seen tells nothing by what it did not show.
 MIN_CLEAR = 0.7
@@ -149,6 +151,8 @@ def count_loadings(
     errors: Errors | None = None,
     seed: int = 0,
     chips: str | os.PathLike[str] | None = None,
+    payload: Payload | str | os.PathLike[str] | None = None,
+    prices: Prices | str | os.PathLike[str] | None = None,
 ) -> LoadingCount:
     """Visits and loadings at the zones of a site.
 
@@ -167,13 +171,21 @@ def count_loadings(
         seed: of the random draws; the same input and seed give the same numbers.
         chips: the folder of `predict --chips`: vessels that were missed are recovered from the pixels, and boxes that
             never move are left out (`detector.loadings.change`).
+        payload: what ships carry, or the path of a file like configs/payload.yaml, which is the default. Loadings at coal
+            berths become tonnes by it (`detector.loadings.tonnage`).
+        prices: of a tonne of coal by period, or the path of a file like configs/prices.yaml, which is the default.
 
     Raises:
         TableError: tables that do not fit together (`detector.loadings.tables`).
         SiteError: no such site.
-        ConfigError: an argument out of range.
+        ConfigError: an argument out of range, or a file of payloads or prices that is not as it should be.
     """
+    from detector.loadings.payload import load_payload
+    from detector.loadings.prices import load_prices
+    from detector.loadings.tonnage import add_tonnes
+
     _check(period, kinds, min_clear, recall)
+    carried, worth = load_payload(payload), load_prices(prices)
     place = load_site(site)
     changes: Changes | None = None
     if chips is not None:
@@ -198,6 +210,18 @@ def count_loadings(
         every_visit += visits
         loading_rows += zone_rows(at, visits, estimate, tables.site.name, spans, kinds)
     loading_rows += site_rows(loading_rows, estimates, tables, spans, kinds)
+    add_tonnes(
+        loading_rows,
+        {at.zone.id: at.zone.kind for at in tables.zones},
+        every_visit,
+        estimates,
+        spans,
+        carried,
+        worth,
+        loading_kinds=kinds,
+        length_error_m=(errors or Errors()).length_m,
+        seed=seed,
+    )
     remarks = (*_remarks(tables), *(changes.remarks if changes else ()))
     return LoadingCount(tuple(loading_rows), tuple(every_visit), estimates, links, tables, remarks, changes)
 

@@ -53,15 +53,16 @@ def write_plots(count: LoadingCount, folder: str | Path) -> list[Path]:
         place.mkdir(exist_ok=True)
     except OSError as error:
         raise TableError(f"cannot make the folder {folder}: {error.strerror or error}") from error
-    files = _save(loadings_figure(count), place / "loadings")
+    files = save(loadings_figure(count), place / "loadings")
     for at in count.tables.zones:
         for year in sorted({_day(time).year for time in at.times.tolist()}):
             name = "".join(c if c.isalnum() or c in "-_" else "_" for c in at.zone.id)
-            files += _save(timeline_figure(count, at.zone.id, year), place / f"timeline-{name}-{year}")
+            files += save(timeline_figure(count, at.zone.id, year), place / f"timeline-{name}-{year}")
     return files
 
 
-def _save(figure: Figure, stem: Path) -> list[Path]:
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write a figure as PNG and SVG; the same figure gives the same bytes."""
     import matplotlib
 
     files = []
@@ -84,7 +85,7 @@ def _number(text: str | None, otherwise: float = math.nan) -> float:
     return otherwise if text is None else datetime.fromisoformat(text).timestamp() / 86400
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A name that is not taken for a formula."""
     return text.replace("$", r"\$")
 
@@ -120,7 +121,7 @@ def timeline_figure(count: LoadingCount, zone_id: str, year: int) -> Figure:
             _draw_looks(axis, at, -0.9)
         _dress(axis, span)
     title = f"{count.tables.site.name}, {at.zone.name} ({at.zone.kind.replace('_', ' ')}), {year}"
-    figure.suptitle(_plain(title), x=0.01, ha="left", fontsize=13)
+    figure.suptitle(plain(title), x=0.01, ha="left", fontsize=13)
     _timeline_legend(figure, crowded)
     return figure
 
@@ -246,11 +247,11 @@ def loadings_figure(count: LoadingCount) -> Figure:
         rows = [row for row in count.loading_rows if row["zone_id"] == zone_id]
         _draw_periods(axis, rows)
         kind = "whole site" if zone_id is None else f"{zone_id} ({kinds[zone_id].replace('_', ' ')})"
-        axis.set_title(_plain(kind), loc="left", fontsize=10)
+        axis.set_title(plain(kind), loc="left", fontsize=10)
         axis.set_ylabel(
             "visits" if zone_id is not None and kinds[zone_id] not in LOADING_KINDS else "loadings"
         )
-    figure.suptitle(_plain(count.tables.site.name), x=0.01, ha="left", fontsize=13)
+    figure.suptitle(plain(count.tables.site.name), x=0.01, ha="left", fontsize=13)
     handles = [
         Line2D([], [], color=BLUE, marker="o", lw=2, label="estimate, 90 % interval"),
         Line2D([], [], color=ORANGE, marker="D", ls="", label="visits seen (lower bound)"),

@@ -86,8 +86,8 @@ def zone_rows(
     A visit is counted where it was first seen. That it may have begun before, in the gap before the first
     sighting, is said in the note.
     """
-    seen = np.array([_parsed(visit["first_seen"]) for visit in visits], float)
-    began = np.array([_parsed(visit["arrived_after"]) for visit in visits], float)
+    seen = np.array([days_of(visit["first_seen"]) for visit in visits], float)
+    began = np.array([days_of(visit["arrived_after"]) for visit in visits], float)
     of_zone = _zone_notes(looks, visits, kinds)
     rows = []
     for number, span in enumerate(spans):
@@ -133,7 +133,7 @@ def _estimate_notes(estimate: ZoneEstimate, number: int, zone: Zone) -> list[str
 
 
 def _blank(site: str, zone_id: str | None, span: Span) -> dict[str, Any]:
-    """A row with nothing known; tonnes and value stay so until they are computed from the loadings."""
+    """A row with nothing known; tonnes and value are filled in by `tonnage`."""
     row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
     bounds = {"period_start": _text(span.start), "period_end": _text(span.end)}
     return {**row, "site": site, "zone_id": zone_id, **bounds, "stay_source": None, "note": ""}
@@ -160,7 +160,7 @@ def _zone_notes(looks: ZoneLooks, visits: Sequence[Mapping[str, Any]], kinds: Se
             f"{crowded} looks show more vessels than the capacity of {zone.capacity}: check the site file, "
             "the estimate takes the surest"
         )
-    stays = [_parsed(visit["last_seen"]) - _parsed(visit["first_seen"]) for visit in visits]
+    stays = [days_of(visit["last_seen"]) - days_of(visit["first_seen"]) for visit in visits]
     if zone.kind in LOADING_KINDS and (endless := sum(stay > FIXED_DAYS for stay in stays)):
         notes.append(f"{endless} visits of more than {FIXED_DAYS:g} days may be fixed objects: look at them")
     return notes
@@ -215,6 +215,6 @@ def _distinct(times: Sequence[Any]) -> Any:
     return every[overpass_starts(every)]
 
 
-def _parsed(text: str | None) -> float:
+def days_of(text: str | None) -> float:
     """Days of a UTC text; before everything where there is none."""
     return -math.inf if text is None else _days(datetime.fromisoformat(text))

@@ -75,7 +75,8 @@ def test_json_is_the_result_alone(port, tmp_path):
     done = bargewatch(*arguments(port, tmp_path / "out"), "--period", "all", "--json")
     result = json.loads(done.stdout)
     assert result["site"] == "port"
-    assert result["loadings"][0]["tonnes"] is None
+    tonnes = [result["loadings"][0][name] for name in ("tonnes_low", "tonnes", "tonnes_high")]
+    assert 0 < tonnes[0] < tonnes[1] < tonnes[2]
     assert result["visits"] == result["loadings"][0]["visits_seen"]
     assert len(result["files"]) == 2
 
@@ -121,6 +122,8 @@ def test_matplotlib_is_asked_for_before_the_work(port, tmp_path):
         ({"--period": "week"}, "'week' is not one of"),
         ({"--kinds": "quay"}, "use some of coal_berth, berth, anchorage"),
         ({"--recall": "2"}, "recall is 2.0"),
+        ({"--payload": "none.yaml"}, "none.yaml: cannot be read"),
+        ({"--prices": __file__}, "not YAML"),
     ],
 )
 def test_wrong_usage_is_said_in_one_sentence_and_writes_nothing(port, tmp_path, changes, said):

@@ -81,7 +81,7 @@ def test_loadings_show_interval_and_visits_seen(count):
 
 
 def test_names_are_not_formulas_and_a_bad_folder_is_named(count, tmp_path):
-    assert plots._plain("pier $x^2$") == r"pier \$x^2\$"
+    assert plots.plain("pier $x^2$") == r"pier \$x^2\$"
     (tmp_path / "plots").write_text("")
     with pytest.raises(TableError, match="cannot make the folder"):
         plots.write_plots(count, tmp_path / "plots")

@@ -1,0 +1,282 @@
+"""`bargewatch watch`."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from detector.cli.count import count as count_command
+from detector.cli.fetch import fetch
+from detector.cli.flag import flag
+from detector.cli.predict import predict
+from detector.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from detector.flags import FlaggedVessels
+    from detector.imagery.fetching import Source
+    from detector.loadings.count import LoadingCount
+    from detector.loadings.sites import Site
+    from detector.store.writing import WritableStore
+    from detector.watching import Watch, Watched
+
+
+@click.command()
+@click.option(
+    "--store", required=True, metavar="FILE.gpkg", help="Where everything is kept; made if need be."
+)
+@click.option("--to", "last", metavar="DATE", help="Last day, included.  [default: today, UTC]")
+@click.option(
+    "--redo", is_flag=True, help="Also do scenes again whose rows come from another model or setting."
+)
+@click.option(
+    "--keep-scenes/--no-keep-scenes",
+    default=True,
+    help="Keep the images when their scenes are done.  [default: keep]",
+)
+@click.option(
+    "--use-chips", is_flag=True, help="Count with the pixels of the zones, too, as `count --chips` does."
+)
+@click.option("--out", metavar="DIR", help="Also write visits.geojson and loadings.csv into this folder.")
+@click.pass_context
+def watch(ctx: click.Context, /, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Keep a site's vessels, visits and loadings up to date in one GeoPackage: fetch, predict, flag and count.
+
+    Only scenes that are not in the store yet are fetched. Each is written whole or not at all: a run that was stopped,
+    however, goes on where it was. A scene that fails is named and tried again the next time. Beside nampo.gpkg lie
+    nampo.scenes (the images) and nampo.chips (the pixels of the zones).
+
+    \b
+    A year of Nampo, and later what was published since:
+        bargewatch watch --site nampo --from 2020-01-01 --to 2020-12-31 --store nampo.gpkg
+        bargewatch watch --site nampo --from 2020-01-01 --store nampo.gpkg
+    Every Monday at six, by cron (docs/watch.md):
+        0 6 * * 1  bargewatch watch --site nampo --from 2020-01-01 --store /srv/nampo.gpkg --quiet
+    With AIS and a list of ships:
+        bargewatch watch --site nampo --from 2020-01-01 --store nampo.gpkg --ais ais.csv --watchlist list.csv
+    After a change of model or settings:
+        bargewatch watch --site nampo --from 2020-01-01 --store nampo.gpkg --redo
+
+    Exit code: 0 all done; 1 some scenes failed, or another run has the store; 2 wrong usage.
+    """
+    ctx.exit(_run(options, debug=ctx.find_root().obj["debug"], as_json=as_json, quiet=quiet))
+
+
+def _borrow(command: click.Command, *names: str) -> list[click.Parameter]:
+    """Options as another command has them: what is done is the same, and so is what it is called."""
+    return [next(option for option in command.params if option.name == name) for name in names]
+
+
+watch.params[1:1] = _borrow(fetch, "site", "first")
+watch.params[4:4] = [
+    *_borrow(fetch, "source", "collection", "profile", "max_cloud", "min_clear", "margin", "scale"),
+    *_borrow(predict, "weights", "confidence", "threads"),
+    *_borrow(flag, "ais", "watchlists", "rules", "flag_states"),
+    *_borrow(count_command, "period"),
+]
+watch.params += _borrow(fetch, "as_json", "quiet")
+
+
+def _run(options: dict[str, Any], *, debug: bool, as_json: bool, quiet: bool) -> int:
+    from detector.cli import say
+    from detector.errors import AccountError, FetchError, StoreBusyError
+    from detector.loadings.count import prepare_folder
+    from detector.loadings.sites import load_site
+    from detector.store import open_store
+
+    site = load_site(options["site"])
+    options["last"] = options["last"] or f"{datetime.now(UTC):%Y-%m-%d}"
+    source = _source(options)
+    if options["out"] is not None:
+        prepare_folder(options["out"])
+    try:
+        with open_store(options["store"], site.name) as store:
+            return _watch(options, site, store, source, debug=debug, as_json=as_json, quiet=quiet)
+    except AccountError:
+        raise
+    except (FetchError, StoreBusyError) as error:  # the call was right; the network or the moment was not
+        say(f"error: {error}")
+        return 1
+
+
+def _source(options: dict[str, Any]) -> Source:
+    """The source, after a look at the other options: nothing is made for a call that is wrong."""
+    from detector.imagery import fetching
+    from detector.imagery.granules import day_span
+    from detector.scene.scale import parse_scale
+
+    day_span(options["first"], options["last"])
+    if options["scale"] is not None:
+        parse_scale(options["scale"], "--scale")
+    return fetching.open_source(
+        options["source"],
+        collection=options["collection"],
+        profile=options["profile"],
+        scale=options["scale"],
+    )
+
+
+def _watch(
+    options: dict[str, Any],
+    site: Site,
+    store: WritableStore,
+    source: Source,
+    *,
+    debug: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    from detector.watching import plan_watch
+
+    watch = plan_watch(
+        site,
+        options["first"],
+        options["last"],
+        store,
+        source,
+        weights=options["weights"],
+        confidence=options["confidence"],
+        margin_m=options["margin"],
+        max_cloud=options["max_cloud"],
+        min_clear=options["min_clear"],
+        redo=options["redo"],
+        keep_scenes=options["keep_scenes"],
+        threads=options["threads"],
+    )
+    errors: dict[str, str] = dict(getattr(source, "skipped", {}))
+    done: list[Watched] = []
+    with Progress(watch.todo, quiet=quiet) as progress:
+        for path, reason in errors.items():
+            progress.error(f"bargewatch: error: {reason if reason.startswith(path) else f'{path}: {reason}'}")
+        progress.say(
+            f"{site.name}: {watch.todo} scenes to do, {len(watch.listed) - watch.todo} are in the store"
+        )
+        for scene in watch.scenes(progress.step):
+            done.append(scene)
+            if scene.error is None:
+                progress.done(_line(scene))
+            else:
+                progress.done("")
+                errors[scene.scene_id] = _sentence(scene.scene_id, scene.error, debug)
+                progress.error(f"bargewatch: error: {errors[scene.scene_id]}")
+        flagged = _flag(watch, options, progress, errors)
+        count = watch.count(period=options["period"], use_chips=options["use_chips"])
+        for remark in () if count is None else count.remarks:
+            progress.say(remark)
+    files = (
+        [] if count is None or options["out"] is None else list(map(str, count.write(Path(options["out"]))))
+    )
+    summary = _summary(watch, done, errors, flagged, count, files)
+    if as_json:
+        click.echo(json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False))
+    elif not quiet:
+        click.echo(summary["summary"])
+    return 1 if errors else 0
+
+
+def _flag(
+    watch: Watch, options: dict[str, Any], progress: Progress, errors: dict[str, str]
+) -> FlaggedVessels | None:
+    if not (options["ais"] or options["watchlists"]):
+        return None
+    flagged = watch.flag(
+        ais=options["ais"],
+        watchlists=options["watchlists"],
+        rules=options["rules"],
+        flag_states=options["flag_states"],
+    )
+    if flagged is None:
+        return None
+    for path, error in flagged.failed.items():
+        text = " ".join(str(error).split())
+        errors[path] = text if path in text else f"{path}: {text}"
+        progress.error(f"bargewatch: error: {errors[path]}")
+    for line in (
+        *(str(report) for report in flagged.reports if report.path not in flagged.failed),
+        *flagged.unseen,
+    ):
+        progress.say(line)
+    return flagged
+
+
+def _line(scene: Watched) -> str:
+    acquisition = scene.acquisition
+    assert acquisition is not None
+    if acquisition.status == "fetched":
+        return f"{scene.scene_id}: {acquisition.vessels} vessels in {scene.seconds:.1f} s"
+    why = "under cloud, kept as a look" if acquisition.status == "clouded" else "shows nothing of the site"
+    return f"{scene.scene_id}: {why}"
+
+
+def _sentence(scene_id: str, error: Exception, debug: bool) -> str:
+    from detector.cli import unexpected
+    from detector.errors import BargewatchError
+
+    if isinstance(error, BargewatchError) and not debug:
+        return f"{scene_id}: {' '.join(str(error).split())}"
+    return f"{scene_id}: {unexpected(error, debug)}"
+
+
+def _summary(
+    watch: Watch,
+    done: list[Watched],
+    errors: dict[str, str],
+    flagged: FlaggedVessels | None,
+    count: LoadingCount | None,
+    files: list[str],
+) -> dict[str, Any]:
+    from detector.cli.count import summary as count_summary
+
+    acquisitions = watch.store.acquisitions().values()
+    counted = [a for a in acquisitions if not a.stale]
+    failed = sum(scene.error is not None for scene in done)
+    facts: dict[str, Any] = {
+        "site": watch.site.name,
+        "from": watch.span[0],
+        "to": watch.span[1],
+        "store": str(watch.store.path),
+        "source": watch.plan.source.name,
+        "listed": len(watch.listed),
+        "done": len(done) - failed,
+        "failed": failed,
+        "errors": errors,
+        "scenes": len(counted),
+        "clouded": sum(a.status == "clouded" for a in counted),
+        "stale": len(acquisitions) - len(counted),
+        "vessels": sum(a.vessels for a in counted),
+        "flags": None if flagged is None else flagged.counts,
+        "weights": watch.weights.name,
+        "settings": watch.settings.digest,
+    }
+    told = {"visits": 0, "loadings": [], "remarks": []} if count is None else count_summary(count, files)
+    return {"summary": _text(facts, count, len(errors)), **facts, **told, "files": files}
+
+
+def _text(facts: dict[str, Any], count: LoadingCount | None, errors: int) -> str:
+    """One line for people and logs."""
+    parts = [
+        f"{facts['site']} {facts['from']} to {facts['to']}: {facts['done']} scenes new, {facts['failed']} failed; "
+        f"{facts['scenes']} in the store ({facts['clouded']} clouded), {facts['vessels']} vessels"
+    ]
+    if errors > facts["failed"]:
+        parts.append(f"{errors - facts['failed']} other inputs failed")
+    if facts["stale"]:
+        parts.append(
+            f"{facts['stale']} more of another model or setting NOT counted (--redo does them again)"
+        )
+    if count is None:
+        return "; ".join([*parts, "no look to count by"])
+    parts.append(f"{len(count.visit_rows)} visits seen")
+    last = count.loading_rows[-1]  # of the whole site, the latest period
+    known = math.isfinite(last["loadings"])
+    number = (
+        f"{last['loadings']:.1f} ({last['loadings_low']:g} to {last['loadings_high']:g})"
+        if known
+        else "no estimate"
+    )
+    parts.append(f"loadings {last['period_start'][:10]} to {last['period_end'][:10]}: {number}")
+    return "; ".join(parts)
