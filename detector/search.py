@@ -189,7 +189,7 @@ def _examined(scene: Scene, boxes: Boxes, piece: _Piece, pixel_m: tuple[float, f
     afloat = reasons == ""
     corners = boxes.corners.copy()
     origin = np.array([piece.window.col, piece.window.row])
-    corners[afloat] = hulls.fit_ends(corners[afloat] - origin, piece.pixels, pixel_m) + origin
+    corners[afloat] = hulls.fit(corners[afloat] - origin, piece.pixels, pixel_m) + origin
     moving = motion(scene, corners[afloat])
     corners[afloat] = moving.hulls
     bow_deg = np.full(len(boxes), np.nan)

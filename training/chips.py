@@ -7,8 +7,8 @@ pixel grid, with its boxes in a JSON index beside. Chips overlap, so that every 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class Chip:
         classes: (n,) class numbers.
         ignore: (n,) boxes that must count neither way.
         valid: share of pixels with data.
+        hard: (m, 2) pixel positions of hard negatives, see `training.hard`.
     """
 
     file: str
@@ -52,6 +53,7 @@ class Chip:
     classes: NDArray[np.int64]
     ignore: NDArray[np.bool_]
     valid: float
+    hard: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 2), np.float32))
 
     def to_json(self) -> dict[str, Any]:
         """The chip as plain JSON types."""
@@ -60,6 +62,7 @@ class Chip:
             "corners": np.round(self.corners.reshape(-1, 8).astype(float), 3).tolist(),
             "classes": self.classes.tolist(),
             "ignore": self.ignore.tolist(),
+            "hard": np.round(self.hard.astype(float), 1).tolist(),
         }
 
     @classmethod
@@ -71,6 +74,7 @@ class Chip:
                 "corners": np.asarray(row["corners"], np.float32).reshape(-1, 4, 2),
                 "classes": np.asarray(row["classes"], np.int64),
                 "ignore": np.asarray(row["ignore"], bool),
+                "hard": np.asarray(row.get("hard", []), np.float32).reshape(-1, 2),
             }
         )
 
@@ -87,12 +91,25 @@ def read_index(folder: Path) -> list[Chip]:
     return [Chip.from_json(row) for row in json.loads(index.read_text())]
 
 
-def cut_chips(scenes: list[LabelledScene], folder: Path, classes: tuple[str, ...]) -> list[Chip]:
-    """Cut every scene and write chips and index into a folder, replacing what was there."""
+def cut_chips(
+    scenes: list[LabelledScene], folder: Path, classes: tuple[str, ...],
+    hard: Mapping[str, NDArray[np.float64]] | None = None,
+) -> list[Chip]:  # fmt: skip
+    """Cut every scene and write chips and index into a folder, replacing what was there.
+
+    Args:
+        scenes: what to cut.
+        folder: where chips and index go.
+        classes: names in the order of the class numbers.
+        hard: pixel positions (n, 2) of hard negatives by the name of a scene.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.tif"):
         old.unlink()
-    chips = [chip for scene in scenes for chip in _cut_scene(scene, folder, classes)]
+    nowhere = np.zeros((0, 2))
+    chips = [
+        chip for scene in scenes for chip in _cut_scene(scene, folder, classes, (hard or {}).get(scene.name, nowhere))
+    ]
     (folder / INDEX).write_text(json.dumps([chip.to_json() for chip in chips]))
     return chips
 
@@ -122,7 +139,9 @@ def read_encoded(scene: Any, window: Window, stand_ins: dict[str, str]) -> NDArr
     return out
 
 
-def _cut_scene(labelled: LabelledScene, folder: Path, classes: tuple[str, ...]) -> Iterator[Chip]:
+def _cut_scene(
+    labelled: LabelledScene, folder: Path, classes: tuple[str, ...], hard: NDArray[np.float64]
+) -> Iterator[Chip]:
     import rasterio
 
     with open_scene(labelled.path, require=()) as scene:
@@ -142,11 +161,13 @@ def _cut_scene(labelled: LabelledScene, folder: Path, classes: tuple[str, ...]) 
                 shifted = corners - np.array([col, row], np.float32)
                 centre = shifted.mean(axis=1)
                 inside = ((centre > -20) & (centre < CHIP + 20)).all(axis=1)
+                spots = (hard - np.array([col, row])).astype(np.float32)
+                spots = spots[((spots > 0) & (spots < CHIP)).all(axis=1)]
                 sizes = grid.pixel_size(col + CHIP / 2, row + CHIP / 2)
                 chip = Chip(
                     f"{labelled.name}_{col}_{row}.tif", labelled.name, labelled.place,
                     float(np.sqrt(sizes[0] * sizes[1])), bool(pixels[3].any()),
-                    shifted[inside], class_ids[inside], ignore[inside], valid,
+                    shifted[inside], class_ids[inside], ignore[inside], valid, spots,
                 )  # fmt: skip
                 profile = {
                     "driver": "GTiff", "count": len(BANDS), "dtype": "uint8", "width": CHIP, "height": CHIP,

@@ -56,7 +56,14 @@ def settings_of(config: Path | None) -> Any:
 @runs_option
 @click.option("--fold", metavar="NAME", help="Leave this fold's places out (configs/folds.yaml).  [default: none]")
 @click.option("--resume", is_flag=True, help="Go on with the run from its last finished epoch.")
-def train(config: Path | None, data: Path, runs: Path, fold: str | None, resume: bool) -> None:
+@click.option("--start", type=FILE, metavar="FILE.pt", help="Checkpoint to start from, instead of the settings' own.")
+@click.option(
+    "--hard", type=FOLDER, metavar="DIR", help="Runs that were evaluated before: also draw crops where they saw vessels"
+    " that are none, as often as `sampling.hard` says.",
+)  # fmt: skip
+def train(
+    config: Path | None, data: Path, runs: Path, fold: str | None, resume: bool, start: Path | None, hard: Path | None
+) -> None:
     """Train a network; the checkpoint is RUNS/FOLD/weights/last.pt (RUNS/all/… without --fold).
 
     \b
@@ -67,6 +74,8 @@ def train(config: Path | None, data: Path, runs: Path, fold: str | None, resume:
         bargewatch train --fold a
     An interrupted run:
         bargewatch train --fold a --resume
+    A second stage, on painted ports and on the false alarms of the first as well:
+        bargewatch train --fold a --runs second --config configs/train-second.yaml --start runs/a/weights/last.pt --hard runs
 
     Copy configs/train.yaml to change settings. The places of the test group are never read. There is no early stop:
     the number of epochs is a setting, so that no held-out place has a say in the network that is judged on it.
@@ -75,8 +84,23 @@ def train(config: Path | None, data: Path, runs: Path, fold: str | None, resume:
         settings = settings_of(config)
         from training.train import train as run
 
-        last = run(settings, data, runs, fold=fold, resume=resume)
+        if start is not None:
+            settings.start = str(start.resolve())
+        spots = _hard_spots(settings, data, hard, runs / (fold or "all")) if hard is not None else None
+        last = run(settings, data, runs, fold=fold, resume=resume, hard=spots)
     click.echo(f"{last}\nNext: bargewatch export {last} --out weights/NAME.onnx, or bargewatch evaluate --runs {runs}")
+
+
+def _hard_spots(settings: Any, data: Path, earlier: Path, run: Path) -> Path:
+    """The file of hard negatives of a run, made from an earlier one unless it is there already."""
+    from training.datasets import load_scenes
+    from training.hard import hard_spots, write_spots
+
+    path = run / "hard.json"
+    if not path.is_file():
+        run.mkdir(parents=True, exist_ok=True)
+        write_spots(hard_spots(load_scenes(settings, data), earlier, settings.folds), path)
+    return path
 
 
 @click.command()

@@ -43,12 +43,26 @@ class SourceConfig:
 
 
 @dataclass
+class PaintedConfig:
+    """Painted ports that are trained on beside the real ones; see `training.painted`.
+
+    Attributes:
+        scenes: how many; 0 for none.
+        size: side of each in pixels of 10 m.
+    """
+
+    scenes: int = 0
+    size: int = 1000
+
+
+@dataclass
 class SamplingConfig:
     """How crops are drawn; see `training.sampling.ChipSampler`."""
 
     size: int = 512
     samples: int = 560
     near_vessel: float = 0.75
+    hard: float = 0.0
     scale: list[float] = field(default_factory=lambda: [0.75, 1.35])
     drop_near_infrared: float = 0.3
     strength: float = 1.0
@@ -80,6 +94,7 @@ class TrainConfig:
     classes: list[str] = field(default_factory=lambda: ["vessel"])
     seed: int = 1
     folds: str = "folds.yaml"
+    painted: PaintedConfig = field(default_factory=PaintedConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     optimise: OptimiseConfig = field(default_factory=OptimiseConfig)
 
@@ -128,6 +143,9 @@ def _check(config: TrainConfig, where: str) -> None:
         (s.size < 64 or s.size % 32, "sampling.size", "a multiple of 32 from 64 on"),
         (s.samples < o.batch, "sampling.samples", "at least one batch"),
         (not 0 <= s.near_vessel < 1, "sampling.near_vessel", "a share from 0 to below 1"),
+        (not 0 <= s.hard < 1 - s.near_vessel, "sampling.hard", "a share that leaves some crops at random"),
+        (config.painted.scenes < 0, "painted.scenes", "0 or more"),
+        (config.painted.size < 400 or config.painted.size % 2, "painted.size", "even and at least 400"),
         (not 0 <= s.drop_near_infrared <= 1, "sampling.drop_near_infrared", "a share from 0 to 1"),
         (not 0 <= s.strength <= 1.25, "sampling.strength", "from 0 to 1.25"),
         (len(s.scale) != 2 or not 0 < min(s.scale) or s.scale[0] > s.scale[-1], "sampling.scale", "two factors, low, high"),

@@ -23,9 +23,10 @@ import detector
 from detector.detections import Detections
 from detector.errors import ConfigError, MissingBandError, SceneError, WeightsNotFoundError
 from detector.geometry import Grid
+from detector.plane import Plane
 from training.config import read_config
 from training.labels import LabelledScene
-from training.matching import LocalPlane, SceneBoxes
+from training.matching import SceneBoxes
 from training.scores import Matched, match_scene, pool
 from training.surroundings import Surroundings, kept_surface
 
@@ -71,9 +72,12 @@ class Predicted:
         found = self.found
         everything = np.concatenate([self.labels, self.ignore, found]).reshape(-1, 2)
         middle = everything.mean(axis=0) if len(everything) else np.zeros(2)
-        plane = LocalPlane(float(middle[0]), float(middle[1]))
+        plane = Plane(float(middle[0]), float(middle[1]))
+        labels, ignore, boxes = (
+            np.stack(plane.forward(x[..., 0], x[..., 1]), axis=-1) for x in (self.labels, self.ignore, found)
+        )
         return SceneBoxes(
-            plane(self.labels), plane(self.ignore), plane(found),
+            labels, ignore, boxes,
             np.asarray(self.detections["confidence"], float), np.asarray(self.detections["length_m"], float),
             np.asarray(self.detections["heading_deg"], float),
         )  # fmt: skip

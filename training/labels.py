@@ -101,6 +101,7 @@ def read_coco(
     path: Path,
     images: Path,
     *,
+    content: Any = None,
     obb: str = "corners",
     place: str | None = None,
     classes: Sequence[str] = ("vessel", "coal_barge"),
@@ -112,6 +113,7 @@ def read_coco(
     Args:
         path: the JSON file.
         images: folder that `file_name` is relative to.
+        content: the file's, where it is already parsed.
         obb: how the `obb` field is written: "corners" (x1 y1 … x4 y4) or "cxcywha" (centre, length, width,
             angle in degrees clockwise from +x).
         place: the place of all images; by default the image's `location`, else its file stem.
@@ -123,30 +125,9 @@ def read_coco(
         LabelError: the file is not COCO, or an annotation has no box.
     """
     try:
-        coco = json.loads(path.read_text())
+        coco = json.loads(path.read_text()) if content is None else content
     except (OSError, ValueError) as error:
         raise LabelError(f"{path} is not a COCO label file: {type(error).__name__} {error}") from error
-    return coco_scenes(
-        coco, path, images, obb=obb, place=place, classes=classes, drop=drop, stand_ins=stand_ins
-    )
-
-
-def coco_scenes(
-    coco: Any,
-    path: Path,
-    images: Path,
-    *,
-    obb: str = "corners",
-    place: str | None = None,
-    classes: Sequence[str] = ("vessel", "coal_barge"),
-    drop: Iterable[str] = (),
-    stand_ins: dict[str, dict[str, str]] | None = None,
-) -> list[LabelledScene]:
-    """`read_coco` of a file that is already parsed; `path` is named in errors.
-
-    Raises:
-        LabelError: it is not COCO, or an annotation has no box.
-    """
     try:
         categories = {c["id"]: c["name"] for c in coco["categories"]}
         by_image: dict[int, list[Label]] = {image["id"]: [] for image in coco["images"]}

@@ -44,21 +44,6 @@ class SceneBoxes:
     heading_deg: NDArray[np.float64]
 
 
-class LocalPlane:
-    """Metres east and north of a place: an azimuthal equidistant map, true to 1 part in 10 000 within 150 km."""
-
-    def __init__(self, lon: float, lat: float) -> None:
-        from pyproj import Transformer
-
-        local = f"+proj=aeqd +lat_0={lat:.9f} +lon_0={lon:.9f} +datum=WGS84 +units=m"
-        self._transformer = Transformer.from_crs("EPSG:4326", local, always_xy=True)
-
-    def __call__(self, lonlat: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(…, 2) longitude and latitude to (…, 2) metres."""
-        x, y = self._transformer.transform(lonlat[..., 0], lonlat[..., 1])
-        return np.stack([np.asarray(x, float), np.asarray(y, float)], axis=-1)
-
-
 def match_by_distance(scene: SceneBoxes, radius_m: float) -> Match:
     """Pair detections with the nearest free label whose middle is within a radius."""
     labels, boxes = scene.labels.mean(axis=1), scene.boxes.mean(axis=1)

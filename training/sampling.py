@@ -35,6 +35,7 @@ class ChipSampler(Dataset[dict[str, Any]]):
         drop_near_infrared: share of crops shown as true colour.
         strength: of the pixel augmentation.
         place_power: places are drawn in proportion to (number of vessels) ** place_power.
+        hard: share of crops centred near a hard negative, where a place has some.
     """
 
     def __init__(
@@ -50,9 +51,10 @@ class ChipSampler(Dataset[dict[str, Any]]):
         drop_near_infrared: float = 0.3,
         strength: float = 1.0,
         place_power: float = 0.5,
+        hard: float = 0.0,
     ) -> None:
         self.chips, self.size, self.samples, self.seed = list(chips), size, samples, seed
-        self.near_vessel, self.scale = near_vessel, scale
+        self.near_vessel, self.hard, self.scale = near_vessel, hard, scale
         self.images = [self._load(folder, chip) for chip in self.chips]
         self.drop_near_infrared, self.strength = drop_near_infrared, strength
         self.places = sorted({chip.place for chip in self.chips})
@@ -113,13 +115,16 @@ class ChipSampler(Dataset[dict[str, Any]]):
             number = int(rng.choice(chips))
             chip, image = self.chips[number], self.images[number]
             side = image.shape[0]
-            if rng.random() < self.near_vessel:
+            reach = self.size * GROUND_SAMPLING_M / chip.metres / 2 * 0.85
+            kind = rng.random()
+            if kind < self.near_vessel:
                 centres = chip.corners[~chip.ignore].mean(axis=1)
                 inside = ((centres > 0) & (centres < side)).all(axis=1)
                 if not inside.any():
                     continue
-                reach = self.size * GROUND_SAMPLING_M / chip.metres / 2 * 0.85
                 return number, centres[inside][rng.integers(inside.sum())] + rng.uniform(-reach, reach, 2)
+            if kind < self.near_vessel + self.hard and len(chip.hard):
+                return number, chip.hard[rng.integers(len(chip.hard))] + rng.uniform(-reach, reach, 2)
             focus = rng.uniform(0.15 * side, 0.85 * side, 2)
             if image[int(focus[1]), int(focus[0]), 0] > 0:
                 return number, focus

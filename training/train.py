@@ -23,6 +23,8 @@ from training import checkpoints
 from training.chips import cut_chips, read_index
 from training.config import TrainConfig
 from training.datasets import load_scenes, split
+from training.hard import read_spots
+from training.painted import painted_scenes
 from training.sampling import ChipSampler, collate
 
 log = logging.getLogger(__name__)
@@ -60,7 +62,7 @@ class ChipTrainer(OBBTrainer):
             self.chip_folder, read_index(self.chip_folder), size=s.size,
             samples=s.samples if mode == "train" else 1, seed=self.config.seed, near_vessel=s.near_vessel,
             scale=(s.scale[0], s.scale[1]), drop_near_infrared=s.drop_near_infrared, strength=s.strength,
-            place_power=s.place_power,
+            place_power=s.place_power, hard=s.hard,
         )  # fmt: skip
         workers = self.config.optimise.workers if mode == "train" else 0
         return EpochLoader(
@@ -127,7 +129,7 @@ def _start(name: str, data: Path) -> str | Path:
 
 
 def train(
-    config: TrainConfig, data: Path, runs: Path, *, fold: str | None = None, resume: bool = False
+    config: TrainConfig, data: Path, runs: Path, *, fold: str | None = None, resume: bool = False, hard: Path | None = None
 ) -> Path:
     """Cut chips, fit the network, and return the path of its last checkpoint.
 
@@ -137,6 +139,7 @@ def train(
         runs: the run is kept in ``runs/<fold or all>``.
         fold: leave this fold's places out.
         resume: go on from the run's last checkpoint, if there is one; a finished run is left as it is.
+        hard: a file of hard negatives (`training.hard`), of which `sampling.hard` says the share.
 
     Raises:
         ConfigError: the folder holds a run already and `resume` is not asked for, or it has other settings, or
@@ -158,7 +161,8 @@ def train(
             return last
     else:
         scenes = split(load_scenes(config, data), config, fold)
-        cut = cut_chips(scenes, chips, tuple(config.classes))
+        scenes += painted_scenes(config.painted, config.classes, run / "painted")
+        cut = cut_chips(scenes, chips, tuple(config.classes), read_spots(hard) if hard else None)
         log.info("%d chips of %d scenes, places: %s", len(cut), len(scenes), sorted({c.place for c in cut}))
         (run / "train.yaml").write_text(config.to_yaml())
     o = config.optimise

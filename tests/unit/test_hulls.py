@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from detector.boxes import corners_of
-from detector.hulls import fit_ends
+from detector.hulls import fit
 
 SIDE = 120  # pixels
 
@@ -46,16 +46,20 @@ def length_of(corners: np.ndarray, pixel_m: tuple[float, float]) -> float:
 @settings(deadline=None, max_examples=25)
 @given(
     length=st.floats(90, 380), angle=st.floats(0, 3.14), off=st.floats(-25, 25), stretch=st.floats(-25, 25),
-    pixel=st.sampled_from([(10.0, 10.0), (7.8, 7.8), (7.8, 10.0)]),
+    turn=st.floats(-9, 9), pixel=st.sampled_from([(10.0, 10.0), (7.8, 7.8), (7.8, 10.0)]),
 )  # fmt: skip
 def test_a_hull_in_open_water_is_measured(
-    length: float, angle: float, off: float, stretch: float, pixel: tuple[float, float]
+    length: float, angle: float, off: float, stretch: float, turn: float, pixel: tuple[float, float]
 ) -> None:
+    """A box that is askew by up to 9 degrees, too long or too short, comes to lie on its hull."""
     centre, axis = (SIDE * pixel[0] / 2, SIDE * pixel[1] / 2), np.array([np.cos(angle), np.sin(angle)])
     window = painted(centre, length, 32.0, angle, pixel)
-    given_box = box(tuple(centre + off * axis), length + stretch, 40.0, angle, pixel)
-    fitted = fit_ends(given_box, window, pixel)
+    given_box = box(tuple(centre + off * axis), length + stretch, 40.0, angle + np.radians(turn), pixel)
+    fitted = fit(given_box, window, pixel)
     assert length_of(fitted, pixel) == pytest.approx(length, abs=4.0)
+    sides = np.roll(fitted[0], -1, axis=0) * pixel - fitted[0] * pixel
+    along = sides[np.hypot(*sides.T).argmax()]
+    assert abs(np.degrees(np.arcsin((along @ [-axis[1], axis[0]]) / np.hypot(*along)))) < 1.0
     middle = fitted[0].mean(axis=0) * np.array(pixel)
     assert np.hypot(*(middle - centre)) < 4.0
 
@@ -64,32 +68,32 @@ def test_the_long_side_may_be_either() -> None:
     window = painted((600.0, 600.0), 200.0, 30.0, 0.4)
     one = box((600.0, 600.0), 230.0, 40.0, 0.4, (10.0, 10.0))
     for turn in range(4):
-        fitted = fit_ends(np.roll(one, turn, axis=1), window, (10.0, 10.0))
+        fitted = fit(np.roll(one, turn, axis=1), window, (10.0, 10.0))
         assert length_of(fitted, (10.0, 10.0)) == pytest.approx(200.0, abs=4.0)
         same = shapely.Polygon(fitted[0]).symmetric_difference(
-            shapely.Polygon(fit_ends(one, window, (10.0, 10.0))[0])
+            shapely.Polygon(fit(one, window, (10.0, 10.0))[0])
         )
-        assert same.area < 1e-6
+        assert same.area < 0.1
 
 
 def test_a_hull_that_hardly_stands_out_is_left() -> None:
     window = painted((600.0, 600.0), 200.0, 30.0, 0.0, deck=68.0)
     given_box = box((600.0, 600.0), 240.0, 40.0, 0.0, (10.0, 10.0))
-    assert np.array_equal(fit_ends(given_box, window, (10.0, 10.0)), given_box)
+    assert np.array_equal(fit(given_box, window, (10.0, 10.0)), given_box)
 
 
 def test_an_end_against_a_quay_is_left() -> None:
     window = painted((600.0, 600.0), 200.0, 30.0, 0.0)
     window[:, :, 70:] = 150  # bright land from the right end of the ship on
     given_box = box((600.0, 600.0), 240.0, 40.0, 0.0, (10.0, 10.0))
-    fitted = fit_ends(given_box, window, (10.0, 10.0))[0] * 10
-    assert fitted[:, 0].max() == pytest.approx(720.0)
+    fitted = fit(given_box, window, (10.0, 10.0))[0] * 10
+    assert fitted[:, 0].max() == pytest.approx(720.0, abs=0.5)
     assert fitted[:, 0].min() == pytest.approx(500.0, abs=4.0)
 
 
 def test_no_boxes_no_data_and_the_edge_of_the_window() -> None:
     window = painted((0.0, 0.0), 200.0, 30.0, 0.0)
-    assert fit_ends(np.zeros((0, 4, 2)), window, (10.0, 10.0)).shape == (0, 4, 2)
+    assert fit(np.zeros((0, 4, 2)), window, (10.0, 10.0)).shape == (0, 4, 2)
     at_the_edge = box((0.0, 0.0), 150.0, 40.0, 0.0, (10.0, 10.0))
-    assert np.isfinite(fit_ends(at_the_edge, window, (10.0, 10.0))).all()
-    assert np.array_equal(fit_ends(at_the_edge, np.zeros_like(window), (10.0, 10.0)), at_the_edge)
+    assert np.isfinite(fit(at_the_edge, window, (10.0, 10.0))).all()
+    assert np.array_equal(fit(at_the_edge, np.zeros_like(window), (10.0, 10.0)), at_the_edge)

@@ -22,7 +22,7 @@ from detector.errors import LabelError
 from training.exchange.pictures import new_folder, write_pictures
 from training.exchange.tiles import Cut, Tile, write_manifest
 from training.labelfiles import CLASSES, PROPERTIES
-from training.labels import Label, LabelledScene, coco_scenes
+from training.labels import Label, LabelledScene, read_coco
 
 ANNOTATIONS = "annotations/instances_default.json"
 SOURCE_ID = "source_id"
@@ -88,7 +88,7 @@ def read_coco_tiles(content: Any, path: Path, tiles: dict[str, Tile]) -> dict[st
         LabelError: it is not COCO, or names a picture that is not among the tiles.
     """
     out: dict[str, list[Label]] = {}
-    for scene in coco_scenes(content, path, Path()):
+    for scene in read_coco(path, Path(), content=content):
         name = scene.path.stem
         if name not in tiles:
             raise LabelError(

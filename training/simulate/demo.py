@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 
+from detector.plane import Plane
 from training.simulate.product import write_safe
 from training.simulate.scene import SceneSpec, paint
 from training.simulate.truth import TrueVessel, site_geojson, truth_geojson
@@ -85,8 +86,9 @@ def match_positions(
     b = np.c_[np.atleast_1d(np.asarray(lon_b, float)), np.atleast_1d(np.asarray(lat_b, float))]
     if not len(a) or not len(b):
         return Match((), tuple(range(len(a))), tuple(range(len(b))))
-    metres = np.array([111320.0 * np.cos(np.radians(a[:, 1].mean())), 111132.0])
-    distance = np.hypot(*np.moveaxis((a[:, None] - b[None]) * metres, -1, 0))
+    plane = Plane(*map(float, a.mean(axis=0)))
+    (x, y), (u, v) = plane.forward(*a.T), plane.forward(*b.T)
+    distance = np.hypot(x[:, None] - u, y[:, None] - v)
     rows, cols = linear_sum_assignment(np.where(distance <= reach_m, distance, 1e7))
     pairs = tuple(
         (int(r), int(c), float(distance[r, c]))
