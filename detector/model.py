@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector import encoding
+from detector import calibration, encoding
 from detector.enlargement import fold_enlargement
-from detector.errors import MissingDependencyError, WeightsError, WeightsNotFoundError
+from detector.errors import ConfigError, MissingDependencyError, WeightsError, WeightsNotFoundError
 from detector.resources import weights_path
 
 REGISTRY = "registry.json"
@@ -57,7 +57,8 @@ class Weights:
         classes: class names in the order of the scores.
         size: side of the network input in pixels.
         ground_sampling_m: metres on the ground of one network pixel.
-        confidence: threshold that goes with these weights.
+        confidence: threshold that goes with these weights, of the network's own scores.
+        calibration: table from the network's scores to probabilities (`detector.calibration`), None where none was fitted.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Weights:
     size: int
     ground_sampling_m: float
     confidence: float
+    calibration: tuple[tuple[float, float], ...] | None = None
 
 
 def registry() -> dict[str, Any]:
@@ -141,7 +143,13 @@ def _checked(name: str, path: Path, expected: str | None) -> Weights:
         and 0 <= confidence <= 1
     ):
         raise WeightsError(f"{path} describes itself wrongly; make it again with bargewatch export")
-    return Weights(name, path, digest, tuple(classes), size, float(sampling), float(confidence))
+    pairs = None
+    if meta.get("calibration") is not None:
+        try:
+            pairs = tuple((raw, true) for raw, true in calibration.check(meta["calibration"]))
+        except ConfigError as error:
+            raise WeightsError(f"{path} describes itself wrongly ({error})") from error
+    return Weights(name, path, digest, tuple(classes), size, float(sampling), float(confidence), pairs)
 
 
 def _read(path: Path) -> bytes:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
-from detector import filters
+from detector import calibration, filters
 from detector.boxes import Boxes, measure, merge
 from detector.coal import coal_barge
 from detector.detections import Detections
@@ -150,6 +150,8 @@ def run(
     threshold = found.confidence if confidence is None else float(confidence)
     if not 0.0 <= threshold <= 1.0:
         raise ConfigError(f"confidence must be between 0 and 1, got {confidence}")
+    if confidence is not None:
+        threshold = calibration.inverse(found.calibration, threshold)
     job = Job(found, max(threshold, 1e-3), site, threads, looks, chips, opening)
     if workers is None and scheduler is None:
         looked: Iterator[Looked] = (look_at(job, source, progress) for source in sources)
@@ -283,7 +285,7 @@ def _table(scene: Scene, found: Found, weights: Weights) -> Detections:
             "scene_id": [scene.id] * n,
             "acquired": [_utc(scene.acquired)] * n,
             "class": named,
-            "confidence": np.round(boxes.scores, 4),
+            "confidence": np.round(calibration.apply(weights.calibration, boxes.scores), 4),
             "lon": lon,
             "lat": lat,
             "length_m": np.round(measures.length_m, 1),  # finer digits would claim what pixels cannot show

@@ -1,8 +1,7 @@
 """Making a confidence of 0.8 mean that 80 % of such detections are vessels, and measuring how far it does.
 
-A map from the network's confidence to a probability is fitted on detections that the network made on places it had not
-seen, and is kept as a small table ``[[raw, calibrated], ...]``, which `apply` reads by linear interpolation. The map never
-falls, so it changes no order and no figure but the confidence itself.
+A map from the network's confidence to a probability (`detector.calibration`) is fitted on detections that networks made on
+places they had not seen. The map never falls, so it changes no order and no figure but the confidence itself.
 
 The map is a beta calibration (Kull, Silva Filho & Flach, AISTATS 2017, and Electronic Journal of Statistics 11(2), 2017):
 ``logit(p) = a ln(s) - b ln(1 - s) + c`` with a and b not below 0. It has three parameters, holds the identity, and is
@@ -17,11 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from detector.errors import ConfigError
+from detector.calibration import Table, apply, inverse
 from training.scores import Floats, Matched, pool
-
-Table = list[list[float]]
-"""Pairs of raw and calibrated confidence from (0, ...) to (1, ...), both increasing."""
 
 BINS = 10
 """Bins of equal width from 0 to 1 of the reliability curve and of the ECE."""
@@ -70,51 +66,6 @@ def fit(confidence: ArrayLike, hit: ArrayLike) -> Table | None:
 def _logs(s: Floats) -> tuple[Floats, Floats]:
     inside = np.clip(s, _EDGE, 1 - _EDGE)
     return np.log(inside), -np.log1p(-inside)
-
-
-def check(table: Any) -> Table:
-    """The table, if it is one.
-
-    Raises:
-        ConfigError: it is not a list of pairs from 0 to 1 with raw values that rise and calibrated ones that do not fall.
-    """
-    try:
-        pairs = np.asarray(table, float)
-        good = pairs.ndim == 2 and pairs.shape[1] == 2 and len(pairs) >= 2 and bool(((pairs >= 0) & (pairs <= 1)).all())
-        good = good and bool((np.diff(pairs[:, 0]) > 0).all() and (np.diff(pairs[:, 1]) >= 0).all())
-    except (TypeError, ValueError):
-        good = False
-    if not good:
-        raise ConfigError(
-            "a calibration must be pairs [raw, calibrated] from 0 to 1, both rising; fit it with bargewatch evaluate"
-        )
-    return [[float(a), float(b)] for a, b in pairs]
-
-
-def apply(table: Table | None, confidence: ArrayLike) -> Floats:
-    """Calibrated confidence; the raw one without a table."""
-    values = np.asarray(confidence, float)
-    if table is None:
-        return values
-    raw, calibrated = np.asarray(table, float).T
-    return np.asarray(np.interp(values, raw, calibrated))
-
-
-def inverse(table: Table | None, calibrated: float) -> float:
-    """The least raw confidence that is worth a calibrated one: what a network is run at for a threshold of the user's.
-
-    1 where no raw confidence is worth it.
-    """
-    if table is None:
-        return calibrated
-    raw, values = np.asarray(table, float).T
-    if calibrated <= values[0]:
-        return float(raw[0])
-    if calibrated > values[-1]:
-        return 1.0
-    after = int(np.searchsorted(values, calibrated, side="left"))
-    share = (calibrated - values[after - 1]) / (values[after] - values[after - 1])
-    return float(raw[after - 1] + share * (raw[after] - raw[after - 1]))
 
 
 def reliability(confidence: Floats, hit: NDArray[np.bool_], *, bins: int = BINS) -> dict[str, Any]:

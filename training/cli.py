@@ -108,12 +108,19 @@ def _hard_spots(settings: Any, data: Path, earlier: Path, run: Path) -> Path:
 @click.option("--out", type=FILE, required=True, metavar="FILE.onnx", help="The ONNX file to write.")
 @click.option("--name", metavar="NAME", help="Enter it under this name in registry.json beside it, with a lean .pt.")
 @click.option(
-    "--confidence", type=click.FloatRange(0, 1), default=0.25, show_default=True, metavar="C",
-    help="The threshold that goes with these weights (see `bargewatch evaluate`).",
+    "--evaluation", type=FILE, metavar="FILE.json", help="Report of `bargewatch evaluate` on the folds of this recipe:"
+    " its threshold and its calibration go with the weights.",
+)  # fmt: skip
+@click.option(
+    "--confidence", type=click.FloatRange(0, 1), metavar="C",
+    help="The threshold that goes with these weights, of the network's own scores.  [default: the evaluation's, or 0.25]",
 )  # fmt: skip
 @click.option("--size", default=768, show_default=True, help="Side of the network input in pixels of 5 m.")
 @click.option("--default", is_flag=True, help="With --name: make them the weights that are used unless told otherwise.")
-def export(checkpoint: Path, out: Path, name: str | None, confidence: float, size: int, default: bool) -> None:
+def export(
+    checkpoint: Path, out: Path, name: str | None, evaluation: Path | None, confidence: float | None, size: int,
+    default: bool,
+) -> None:  # fmt: skip
     """Turn CHECKPOINT (a .pt of `bargewatch train`) into an ONNX file that `predict` takes.
 
     \b
@@ -121,7 +128,8 @@ def export(checkpoint: Path, out: Path, name: str | None, confidence: float, siz
         bargewatch export runs/all/weights/last.pt --out mine.onnx
         bargewatch predict SCENE --weights mine.onnx --out vessels.geojson
     To release it with the package:
-        bargewatch export runs/all/weights/last.pt --out weights/NAME.onnx --name NAME --confidence 0.3 --default
+        bargewatch export runs/all/weights/last.pt --out weights/NAME.onnx --name NAME --default \\
+            --evaluation runs/evaluation/evaluation-four_band.json
 
     The file is written only if it and the checkpoint say the same on noise. With --name a half-precision .pt without
     the state of the optimiser is kept beside it, to train on from (`start:` in the settings).
@@ -134,13 +142,17 @@ def export(checkpoint: Path, out: Path, name: str | None, confidence: float, siz
         from training.checkpoints import write_lean
         from training.export import export_onnx
         from training.registry import register
+        from training.reporting import operating_point
 
-        facts = export_onnx(checkpoint, out, size=size, confidence=confidence)
+        threshold, calibration = (0.25, None) if evaluation is None else operating_point(evaluation)
+        confidence = threshold if confidence is None else confidence
+        measured = {} if calibration is None else {"calibration": calibration}
+        facts = export_onnx(checkpoint, out, size=size, confidence=confidence, extra=measured)
         click.echo(f"{out}: classes {', '.join(facts['classes'])}, input {size}, confidence {confidence:g}")
         if name is not None:
             lean = out.with_suffix(".pt")
             write_lean(checkpoint, lean)
-            keep = {key: facts[key] for key in ("classes", "size", "confidence")}
+            keep = {key: facts[key] for key in ("classes", "size", "confidence", "calibration") if key in facts}
             table = register(out.parent, name, out, pt=lean, default=default, **keep)
             click.echo(f"{out.parent / 'registry.json'}: {name} entered, default is {table['default']}")
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from detector.atomic import replacing
+from detector.calibration import Table, check
+from detector.errors import ConfigError
 
 Column = tuple[str, str, str]
 """Key of a value, title, format."""
@@ -184,3 +186,17 @@ def write_report(report: dict[str, Any], folder: Path) -> tuple[Path, Path]:
         with replacing(path) as draft:
             draft.write_text(text)
     return paths
+
+
+def operating_point(report: Path) -> tuple[float, Table | None]:
+    """The threshold and the calibration that a report chose from all places together, to go with released weights.
+
+    Raises:
+        ConfigError: the file is no report of `bargewatch evaluate`.
+    """
+    try:
+        first = next(iter(json.loads(report.read_text())["labels"].values()))
+        threshold, table = float(first["thresholds"]["single"]), first["calibration"]["table"]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
+        raise ConfigError(f"{report} is no report of bargewatch evaluate; name its evaluation-….json") from error
+    return threshold, None if table is None else check(table)

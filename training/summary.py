@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from detector.calibration import apply
 from detector.errors import ConfigError
 from training import bootstrap, calibration, curves
 from training.matching import average_precision
@@ -101,7 +102,7 @@ def transfer(places: Mapping[str, Matched], fold_of: Mapping[str, str], chosen: 
         f"f1_150_{way}": count(everything, _each(places, of_place), RADII_M[0]).f1 for way, of_place in ways.items()
     }
     tables = calibration.cross_fit(places, lambda a, b: fold_of[a] == fold_of[b])
-    calibrated = np.concatenate([calibration.apply(tables[p], m.confidence) for p, m in places.items()])
+    calibrated = np.concatenate([apply(tables[p], m.confidence) for p, m in places.items()])
     return out | {
         "ap50": average_precision(everything.overlap, everything.confidence, everything.labels),
         "ap50_calibrated": average_precision(everything.overlap, calibrated, everything.labels),

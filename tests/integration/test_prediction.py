@@ -25,6 +25,7 @@ from detector import Detections, masks, open_scene, predict
 from detector.errors import BargewatchError, EmptySceneError, SceneError
 from detector.geometry import Grid
 from detector.loadings.sites import load_site
+from detector.model import find_weights
 from detector.prediction import run
 from tests.network import weights_to_test
 from training.simulate import PaintedScene, SceneSpec, Vessel, paint, true_colour, write_geotiff
@@ -348,3 +349,27 @@ def test_memory_does_not_grow_with_the_scene(weights: Path | None, tmp_path: Pat
     print(f"peak of arrays {peak / 2**20:.0f} MB for a scene of {size / 2**20:.0f} MB")
     assert result.error is None
     assert peak < size * 0.7
+
+
+def test_confidence_is_what_the_calibration_of_the_weights_makes_of_it(
+    painted: PaintedScene, weights: Path | None, tmp_path: Path
+) -> None:
+    """The threshold that a user gives is of the calibrated confidence; without one the network's own holds."""
+    onnx = pytest.importorskip("onnx")
+    source = find_weights(weights)
+    graph = onnx.load(str(source.path))
+    entry = next(entry for entry in graph.metadata_props if entry.key == "bargewatch")
+    facts = json.loads(entry.value) | {"calibration": [[0.0, 0.0], [0.2, 0.5], [1.0, 1.0]]}
+    entry.value = json.dumps(facts)
+    calibrated = tmp_path / "calibrated.onnx"
+    onnx.save(graph, str(calibrated))
+    plain = tmp_path / "plain.onnx"
+    del facts["calibration"]
+    entry.value = json.dumps(facts)
+    onnx.save(graph, str(plain))
+    part = crop(painted, 360, 200, top=200, height=200)
+    before, after = look(part, plain, confidence=0.2), look(part, calibrated, confidence=0.5)
+    assert len(before) == len(after) > 0
+    raw = np.asarray(before["confidence"])
+    assert np.allclose(after["confidence"], 0.5 + (raw - 0.2) / 0.8 * 0.5, atol=2e-4)
+    assert len(look(part, calibrated, confidence=None)) == len(look(part, plain, confidence=None))

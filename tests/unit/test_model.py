@@ -155,6 +155,8 @@ def test_what_is_not_a_network_of_bargewatch(tmp_path: Path, content: bytes) -> 
         {"ground_sampling_m": float("nan")},
         {"confidence": 2},
         {"confidence": "high"},
+        {"calibration": [[0, 1], [1, 0]]},
+        {"calibration": "linear"},
     ],
     ids=str,
 )

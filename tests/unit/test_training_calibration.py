@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detector.calibration import Table, apply, check, inverse
 from detector.errors import ConfigError
 from training import calibration
 from training.matching import FALSE_ALARM, IGNORED
@@ -32,10 +36,10 @@ def place(confidence: np.ndarray, hit: np.ndarray) -> Matched:
 def test_calibration_holds_on_detections_that_it_has_not_seen(power: float) -> None:
     table = calibration.fit(*detections(600, 1, power))
     confidence, hit = detections(3000, 2, power)
-    found = calibration.reliability(calibration.apply(table, confidence), hit)
+    found = calibration.reliability(apply(table, confidence), hit)
     assert found["ece"] < 0.05
     assert found["floor"] < found["ece"] + 0.02
-    at_80 = np.abs(calibration.apply(table, confidence) - 0.8) < 0.05
+    at_80 = np.abs(apply(table, confidence) - 0.8) < 0.05
     assert hit[at_80].mean() == pytest.approx(0.8, abs=0.1)
     if power != 1.0:
         assert calibration.reliability(confidence, hit)["ece"] > 0.15
@@ -49,7 +53,7 @@ def test_a_map_is_a_rising_table_or_nothing(pairs: list[tuple[float, bool]]) -> 
     if len(pairs) < calibration.FEWEST or all(hit) or not any(hit):
         assert table is None
     else:
-        assert calibration.check(table) == table
+        assert check(table) == table
         assert table[0][0] == 0
         assert table[-1][0] == 1
 
@@ -59,17 +63,17 @@ TABLES = [calibration.fit(*detections(80, seed, power)) for seed, power in enume
 
 @settings(deadline=None, max_examples=50)
 @given(st.sampled_from(TABLES), st.floats(0, 1))
-def test_inverse_is_the_least_confidence_that_is_worth_it(table: calibration.Table, wanted: float) -> None:
-    raw = calibration.inverse(table, wanted)
-    worth = calibration.apply(table, raw)
+def test_inverse_is_the_least_confidence_that_is_worth_it(table: Table, wanted: float) -> None:
+    raw = inverse(table, wanted)
+    worth = apply(table, raw)
     assert worth >= wanted - 1e-9 or raw == 1.0
     if raw > 0:
-        assert calibration.apply(table, raw - 1e-6) <= wanted + 1e-9
+        assert apply(table, raw - 1e-6) <= wanted + 1e-9
 
 
 def test_without_a_table_nothing_changes() -> None:
-    assert calibration.apply(None, [0.2, 0.7]).tolist() == [0.2, 0.7]
-    assert calibration.inverse(None, 0.3) == 0.3
+    assert apply(None, [0.2, 0.7]).tolist() == [0.2, 0.7]
+    assert inverse(None, 0.3) == 0.3
 
 
 @pytest.mark.parametrize(
@@ -77,7 +81,7 @@ def test_without_a_table_nothing_changes() -> None:
 )
 def test_a_table_that_is_none_is_refused(table: object) -> None:
     with pytest.raises(ConfigError, match="pairs"):
-        calibration.check(table)
+        check(table)
 
 
 def test_reliability_by_hand() -> None:
@@ -105,7 +109,7 @@ def test_networks_of_different_scale_show() -> None:
     assert found["cross_place"]["all"]["ece"] < 0.06 < 0.12 < found["cross_fold"]["all"]["ece"]
     assert found["networks"]["y"]["half"] < 0.2 < 0.4 < found["networks"]["x"]["half"]
     assert found["raw"]["shown"]["n"] < found["raw"]["all"]["n"] == 1200
-    assert calibration.check(found["table"])
+    assert check(found["table"])
 
 
 def test_ignored_detections_teach_nothing() -> None:
@@ -121,3 +125,16 @@ def test_one_place_alone_cannot_be_cross_fitted() -> None:
     found = calibration.summary({"a": place(*detections(50, 1))}, {"a": "all"}, {"a": 0.3})
     assert found["cross_place"] is found["cross_fold"] is None
     assert found["raw"]["all"]["n"] == 50
+
+
+def test_the_operating_point_of_a_report(tmp_path: Path) -> None:
+    from training.reporting import operating_point
+
+    report = {"labels": {"corrected": {"thresholds": {"single": 0.2}, "calibration": {"table": [[0, 0], [1, 1]]}}}}
+    path = tmp_path / "evaluation.json"
+    path.write_text(json.dumps(report))
+    assert operating_point(path) == (0.2, [[0.0, 0.0], [1.0, 1.0]])
+    for text in ("", "[]", "{}", json.dumps({"labels": {}})):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match="no report"):
+            operating_point(path)
