@@ -153,15 +153,11 @@ def warped(arguments: dict[str, Any], epsg: int, resolution: float) -> dict[str,
     return {**arguments, "source": out, "transform": transform, "crs": crs}
 
 
-@pytest.mark.parametrize(("epsg", "resolution", "close"), [(3857, 10.0, 0.02), (4326, 9e-5, 0.03)])
+@pytest.mark.parametrize(("epsg", "resolution"), [(3857, 10.0), (4326, 9e-5)])
 def test_a_ship_is_as_long_in_another_crs(
-    painted: PaintedScene, weights: Path | None, epsg: int, resolution: float, close: float
+    painted: PaintedScene, weights: Path | None, epsg: int, resolution: float
 ) -> None:
-    """Pixels of 7.8 m, and of 7.8 m by 10 m, on the ground.
-
-    The network sees a resampled picture: the middle of all ships holds, most single ones to 10 % (a pixel or
-    so), and now and then one is seen in part in one of the two. That measuring is exact is for test_geometry.
-    """
+    """Pixels of 7.8 m, and of 7.8 m by 10 m, on the ground: every ship has the same length to 2 %."""
     part = crop(painted, 0, 900, top=200, height=200)
     here, there = look(part, weights), look(warped(part, epsg, resolution), weights)
     ratios = []
@@ -170,9 +166,8 @@ def test_a_ship_is_as_long_in_another_crs(
         if len(a) == len(b) == 1:
             ratios.append(there["length_m"][b[0]] / here["length_m"][a[0]])
     print(f"EPSG:{epsg}: lengths over those in EPSG:32651: {np.round(ratios, 3)}")
-    assert len(ratios) >= 4
-    assert np.median(ratios) == pytest.approx(1.0, abs=close)
-    assert np.mean(np.abs(np.array(ratios) - 1.0) < 0.10) >= 0.6
+    assert len(ratios) >= len(SHIPS) - 1
+    assert np.abs(np.array(ratios) - 1.0).max() <= 0.02
 
 
 def small(painted: PaintedScene) -> PaintedScene:
