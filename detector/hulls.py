@@ -26,7 +26,7 @@ _END_CONTRAST = 0.5
 _LEAST_DEVIATION = 2.0
 #: Dark gaps on deck up to this length belong to the hull, and an end is moved by no more than this.
 _GAP_M = 16.0
-_MOST_MOVE_M = 100.0
+_MOST_MOVE_M = 60.0
 #: A turn by more degrees, or cross-sections whose middles lie further (m) from one line, are another thing than this hull.
 _MOST_TURN_DEG = 20.0
 _MOST_CROOKED_M = 5.0

@@ -233,8 +233,8 @@ def _cloud_by_s2cloudless(scene: Scene, window: Window, block: int = 6) -> Mask:
 def land_polygons(grid: Grid, window: Window) -> Mask:
     """Land by coastline polygons (GSHHG and OpenStreetMap, package roaring-landmask); bool (height, width).
 
-    Optional (``pip install bargewatch[land]``), and for looking, not for rejecting: it calls 98 % of
-    the coal terminal of Nampo land, see docs/masks.md. The first call takes seconds to unpack the polygons.
+    Optional (``pip install bargewatch[land]``), and for looking, not for rejecting: a ship at a quay is
+    within its error, see docs/masks.md. The first call takes seconds to unpack the polygons.
 
     Raises:
         MissingDependencyError: roaring-landmask is not installed.

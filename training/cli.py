@@ -174,7 +174,7 @@ def quantize(
     network: Path, out: Path, name: str | None, default: bool, chips: Path | None, most_loss: float,
     config: Path | None, data: Path, runs: Path,
 ) -> None:  # fmt: skip
-    """Turn NETWORK (an .onnx of `bargewatch export`) into 8-bit integers: about twice as fast, if it stays as accurate.
+    """Turn NETWORK (an .onnx of `bargewatch export`) into 8-bit integers, which run faster, if it stays as accurate.
 
     \b
         bargewatch quantize weights/NAME.onnx --out weights/NAME-int8.onnx --name NAME-int8

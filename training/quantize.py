@@ -1,8 +1,8 @@
-"""Turn an exported network into one of 8-bit integers, two to three times as fast on processors with VNNI.
+"""Turn an exported network into one of 8-bit integers, faster on processors with VNNI (README.md).
 
 Ranges come from real chips. The two outermost stages stay in floating point: the first two convolutions, whose inputs
-span all of reflectance, and the last ones of the head, whose outputs are places and scores. Together they are a
-twentieth of the arithmetic and make half of the error.
+span all of reflectance, and the last ones of the head, whose outputs are places and scores: there
+rounding costs most and integers save least.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ _COMMANDS = {
     "card": ("training.cli_evaluate", "card", "Write a model card from an evaluation.  [train]"),
     "export": ("training.cli", "export", "Turn trained weights into ONNX.  [train]"),
     "quantize": ("training.cli", "quantize", "Turn an exported network into 8-bit integers.  [train]"),
-    "labels": ("training.cli_labels", "labels", "Take labels to QGIS, CVAT or YOLO and back; choose what to label."),
+    "labels": ("training.cli_labels", "labels", "Take labels to QGIS, CVAT or YOLO and back; choose what to label.  [train]"),
     "data": ("training.cli", "data", "Prepare training data.  [train]"),
     "version": ("detector.cli.version", "version", "Show the version and what it runs on."),
 }
@@ -74,7 +74,7 @@ def cli(debug: bool) -> None:
         bargewatch predict S2A_MSIL2A_….SAFE --out vessels.geojson
     The same for a site, with a picture and a table of what could be seen:
         bargewatch predict *.SAFE --site nampo --out vessels.gpkg --looks looks.csv --preview pictures
-    How many ships loaded there, month by month:
+    How many visits there were at its berths, month by month, and an estimate of the loadings:
         bargewatch count --vessels vessels.gpkg --looks looks.csv --site nampo --out nampo
 
     Commands marked [train] need: pip install bargewatch[train]

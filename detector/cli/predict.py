@@ -229,10 +229,14 @@ def _file_name(scene_id: str | None) -> str:
 
 def _line(result: SceneResult) -> str:
     counts = _counts(result)
-    coal = f", {counts['coal_barges']} coal barges" if counts["coal_barges"] else ""
+    coal = f", {_number(counts['coal_barges'], 'coal barge')}" if counts["coal_barges"] else ""
     rejected = ", ".join(f"{number} {reason}" for reason, number in counts["rejected"].items())
     rejected = f" (rejected: {rejected})" if rejected else ""
-    return f"{result.scene_id}: {counts['vessels']} vessels{coal}{rejected} in {result.seconds:.1f} s"
+    return f"{result.scene_id}: {_number(counts['vessels'], 'vessel')}{coal}{rejected} in {result.seconds:.1f} s"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _counts(result: SceneResult) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -37,6 +36,9 @@ if TYPE_CHECKING:
     "--keep-scenes/--no-keep-scenes",
     default=True,
     help="Keep the images when their scenes are done.  [default: keep]",
+)
+@click.option(
+    "--chips/--no-chips", default=True, help="Keep the pixels of the zones for --use-chips.  [default: keep]"
 )
 @click.option(
     "--use-chips", is_flag=True, help="Count with the pixels of the zones, too, as `count --chips` does."
@@ -89,6 +91,8 @@ def _run(options: dict[str, Any], *, debug: bool, as_json: bool, quiet: bool) ->
     from detector.store import open_store
 
     site = load_site(options["site"])
+    if options["use_chips"] and not options["chips"]:
+        raise click.UsageError("--use-chips needs the chips that --no-chips does not keep.")
     options["last"] = options["last"] or f"{datetime.now(UTC):%Y-%m-%d}"
     source = _source(options)
     if options["out"] is not None:
@@ -145,6 +149,7 @@ def _watch(
         min_clear=options["min_clear"],
         redo=options["redo"],
         keep_scenes=options["keep_scenes"],
+        keep_chips=options["chips"],
         threads=options["threads"],
     )
     errors: dict[str, str] = dict(getattr(source, "skipped", {}))
@@ -167,15 +172,21 @@ def _watch(
         count = watch.count(period=options["period"], use_chips=options["use_chips"])
         for remark in () if count is None else count.remarks:
             progress.say(remark)
-    files = (
-        [] if count is None or options["out"] is None else list(map(str, count.write(Path(options["out"]))))
-    )
+    files = _written(count, options["out"])
     summary = _summary(watch, done, errors, flagged, count, files)
     if as_json:
         click.echo(json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False))
     elif not quiet:
         click.echo(summary["summary"])
     return 1 if errors else 0
+
+
+def _written(count: LoadingCount | None, folder: str | None) -> list[str]:
+    if count is None or folder is None:
+        return []
+    files = count.write(folder)
+    changes = [] if count.changes is None else count.changes.write(folder)
+    return [str(path) for path in (*files, *changes)]
 
 
 def _flag(

@@ -98,7 +98,7 @@ def test_all_good_is_0_and_everything_is_written(tmp_path, fake, capsys):
     assert read_looks(looks) == [LOOK, LOOK]
     said = capsys.readouterr()
     assert said.out == ""
-    assert "a: 1 vessels in 0.5 s" in said.err
+    assert "a: 1 vessel in 0.5 s" in said.err
     assert "2 vessels in 2 of 2 scenes" in said.err
 
 
@@ -239,7 +239,8 @@ def test_training_commands_say_what_to_install(monkeypatch, capsys):
 
 
 def test_sites_and_version(tmp_path):
-    assert "nampo: coal-terminal (coal_berth)" in bargewatch("sites", "list").stdout
+    [nampo] = [line for line in bargewatch("sites", "list").stdout.splitlines() if line.startswith("nampo ")]
+    assert "38.70 N 125.35 E  1 coal_berth, 1 berth, 1 anchorage, 1 stockpile, 1 area" in nampo
     assert json.loads(bargewatch("sites", "show", "nampo", "--json").stdout)["zones"][0]["capacity"] == 2
     bad = tmp_path / "bad.geojson"
     bad.write_text('{"type": "FeatureCollection", "features": []}')

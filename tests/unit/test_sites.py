@@ -26,11 +26,13 @@ def write(path, *features, **members):
 
 
 def test_the_shipped_sites_are_sound():
-    assert {"nampo", "ningbo-zhoushan"} <= set(list_sites())
+    names = {"nampo", "ningbo-zhoushan", "songnim", "taean", "lianyungang", "gulf-of-tonkin"}
+    assert names <= set(list_sites())
     for name in list_sites():
         site = load_site(name)
         assert site.name == name
-        assert all(zone.source and zone.accuracy_m > 0 for zone in site.zones)
+        assert site.note
+        assert all(len(zone.source) > 20 and zone.note and zone.accuracy_m > 0 for zone in site.zones)
         assert all(shapely.is_ccw(zone.polygon.exterior) for zone in site.zones)
 
 
@@ -41,6 +43,7 @@ def test_nampo_is_where_the_sources_say():
     assert coal.capacity == 2
     assert coal.stay_days == (2.0, 4.0)
     assert port.polygon.contains(shapely.Point(125.4169, 38.7281))
+    assert coal.polygon.contains(shapely.Point(125.3889, 38.7162))
     west = (port.polygon.centroid.x - coal.polygon.centroid.x) * 86_900
     assert 1600 <= west <= 1800
 
@@ -58,6 +61,23 @@ def test_an_unknown_name_lists_the_known_ones():
         load_site("nmapo")
     with pytest.raises(SiteError, match="no such site file"):
         load_site("./nowhere.geojson")
+
+
+def test_what_qgis_writes_is_taken(tmp_path):
+    ring = [[125.0, 38.0], [125.1, 38.0], [125.1, 38.1], [125.0, 38.0]]
+    several = {"type": "MultiPolygon", "coordinates": [[ring]]}
+    crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}}
+    drawn = feature(id=1, geometry=several, stay_days="[1, 3]", note=None, fid=7)
+    [zone] = load_site(write(tmp_path / "p.geojson", drawn, name="p", crs=crs)).zones
+    assert (zone.id, zone.stay_days, zone.note) == ("1", (1.0, 3.0), "")
+    assert shapely.get_coordinates(zone.polygon).tolist() == ring
+
+
+def test_all_faults_of_a_feature_are_said_at_once(tmp_path):
+    path = write(tmp_path / "p.geojson", feature(kind="quay", capacity=0, name=..., geometry=BOWTIE))
+    with pytest.raises(SiteError, match="name is missing") as caught:
+        load_site(path)
+    assert all(text in str(caught.value) for text in ("kind is 'quay'", "capacity is 0", "Self-intersection"))
 
 
 BOWTIE = {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]}
@@ -84,8 +104,11 @@ BOWTIE = {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0
         ({"geometry": BOWTIE}, "Self-intersection"),
         ({"geometry": {"type": "Point", "coordinates": [1, 2]}}, "geometry is Point"),
         ({"geometry": {"type": "Polygon", "coordinates": [[[1, 2]]]}}, "cannot be read"),
-        ({"bounds": (38.0, 125.0, 38.1, 125.1)}, "order"),
-        ({"bounds": (710096, 4289377, 710196, 4289477)}, "not WGS84"),
+        ({"geometry": {"type": "MultiPolygon", "coordinates": []}}, "geometry is MultiPolygon"),
+        ({"stay_days": "a week"}, r"give \[low, high\]"),
+        ({"bounds": (38.0, 125.0, 38.1, 125.1)}, "look swapped"),
+        ({"bounds": (710096, 4289377, 710196, 4289477)}, "not WGS84.*look projected"),
+        ({"bounds": (190.0, 10.0, 191.0, 11.0)}, "not WGS84.*order and the CRS"),
     ],
 )
 def test_a_bad_feature_is_named_with_file_and_fault(tmp_path, changes, said):

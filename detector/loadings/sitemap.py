@@ -1,0 +1,320 @@
+"""A map of a site: its zones by kind, numbered, over the coast where a coastline is installed.
+
+matplotlib is imported when a map is drawn (`pip install bargewatch[plots]`). The colours are those of Okabe and Ito, which
+people with any colour vision tell apart; the numbers and the legend say the same.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+
+from detector.atomic import replacing
+from detector.errors import TableError
+from detector.loadings.coast import coastlines, has_coast
+from detector.loadings.sites import Site
+from detector.loadings.zones import Zone
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Bounds = tuple[float, float, float, float]
+
+COLOURS = {
+    "coal_berth": "#D55E00",
+    "berth": "#0072B2",
+    "anchorage": "#009E73",
+    "stockpile": "#333333",
+    "area": "#777777",
+}
+_WATER = "#EDF3F7"
+_KM_PER_DEGREE = 111.2
+#: Of the width of a panel: the room that a number takes.
+_LABEL = 0.042
+#: A second panel shows the finer zones where they fill less than this share of the site.
+_DETAIL = 0.45
+
+
+def write_site_map(site: Site, path: str | os.PathLike[str], *, coast: bool = True) -> bool:
+    """Draw a site into a .png or .svg file.
+
+    Args:
+        coast: draw coastlines below the zones, where roaring-landmask is installed.
+
+    Returns:
+        Whether there are coastlines on the map.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+        TableError: another suffix, or the file cannot be written.
+    """
+    from detector.loadings.plots import check_matplotlib
+
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".png", ".svg"):
+        raise TableError(f"cannot write {path}: a map is a .png or .svg file")
+    check_matplotlib()
+    import matplotlib
+
+    with replacing(path) as draft:
+        land = coastlines(_panels(site)[0]) if coast and has_coast() else {}
+        figure = site_figure(site, land)
+        # The same site gives the same bytes: no date, no version, and ids that do not depend on the run.
+        metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
+        with matplotlib.rc_context({"svg.hashsalt": "bargewatch"}):
+            figure.savefig(draft, dpi=100, metadata=metadata)
+    return bool(land)
+
+
+def site_figure(site: Site, land: Mapping[str, shapely.Geometry]) -> Figure:
+    """The map of a site; `land` holds land polygons (WGS84) by name of the coastline."""
+    from matplotlib.figure import Figure
+
+    panels = _panels(site)
+    shapes = [_shape_km(bounds) for bounds in panels]
+    widths = [width / height for width, height in shapes]  # panels of one height
+    height = min(5.2, 9.4 / sum(widths))
+    legend = 0.75 + 0.21 * len(site.zones)
+    width = max(height * sum(widths) + 0.6 * len(panels), 6.5)
+    figure = Figure(figsize=(width, height + legend), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False, width_ratios=widths)[0]
+    numbers = {zone.id: str(number) for number, zone in enumerate(site.zones, 1)}
+    for axis, bounds in zip(axes, panels, strict=True):
+        _draw_land(axis, land)
+        # The finer zones get their numbers where there is room for them.
+        coarse = len(panels) > 1 and bounds is panels[0]
+        _draw_zones(axis, site.zones, numbers, bounds, only_areas=coarse)
+        _draw_grid(axis, bounds)
+        _draw_scale(axis, bounds)
+    if len(panels) > 1:
+        west, south, east, north = panels[1]
+        axes[0].plot(
+            [west, east, east, west, west], [south, south, north, north, south], color="black", lw=0.8
+        )
+        axes[1].set_title("finer zones (the black frame)", fontsize=9, loc="left")
+    figure.suptitle(site.name.replace("$", r"\$"), x=0.01, ha="left", fontsize=13)
+    _draw_legend(figure, site, numbers, land)
+    return figure
+
+
+def _panels(site: Site) -> list[Bounds]:
+    """The bounds of the whole site, and of its finer zones where they are small on it."""
+    fine = [zone.polygon for zone in site.zones if zone.kind != "area"]
+    whole = _widened(site.bounds, 0.07 if fine else 0.45)  # an area at sea is seen with the coast around it
+    if len(fine) < 2:
+        return [whole]
+    west, south, east, north = (float(edge) for edge in shapely.total_bounds(fine))
+    detail = _widened((west, south, east, north), 0.07)
+    share = max(a / b for a, b in zip(_shape_km(detail), _shape_km(whole), strict=True))
+    return [whole, detail] if share < _DETAIL else [whole]
+
+
+def _widened(bounds: Bounds, margin: float) -> Bounds:
+    """With a margin, a share of the longer side; and the shorter side has at least six tenths of the longer."""
+    west, south, east, north = bounds
+    width, height = _shape_km(bounds)
+    margin *= max(width, height)
+    to_east = (margin + max(0.0, 0.6 * height - width) / 2) / _km_per_lon(bounds)
+    to_north = (margin + max(0.0, 0.6 * width - height) / 2) / _KM_PER_DEGREE
+    return west - to_east, south - to_north, east + to_east, north + to_north
+
+
+def _km_per_lon(bounds: Bounds) -> float:
+    return _KM_PER_DEGREE * math.cos(math.radians((bounds[1] + bounds[3]) / 2))
+
+
+def _shape_km(bounds: Bounds) -> tuple[float, float]:
+    west, south, east, north = bounds
+    return (east - west) * _km_per_lon(bounds), (north - south) * _KM_PER_DEGREE
+
+
+# ---- what is drawn
+
+
+def _draw_land(axis: Axes, land: Mapping[str, shapely.Geometry]) -> None:
+    """Land of each coastline in transparent grey: where they agree it is darker."""
+    axis.set_facecolor(_WATER)
+    for polygons in land.values():
+        _fill(axis, polygons, facecolor=(0.25, 0.22, 0.15, 0.16), edgecolor=(0.3, 0.3, 0.3, 0.8), lw=0.5)
+
+
+def _fill(axis: Axes, geometry: shapely.Geometry, **style: object) -> None:
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path as Outline
+
+    rings = []
+    for part in shapely.get_parts(geometry):
+        if part.geom_type == "Polygon":
+            rings += [shapely.get_coordinates(ring) for ring in (part.exterior, *part.interiors)]
+    if rings:
+        outline = Outline.make_compound_path(*(Outline(ring, closed=True) for ring in rings))
+        axis.add_patch(PathPatch(outline, **style))  # type: ignore[arg-type]
+
+
+def _draw_zones(
+    axis: Axes, zones: Sequence[Zone], numbers: Mapping[str, str], bounds: Bounds, only_areas: bool
+) -> None:
+    ordered = sorted(zones, key=lambda zone: (zone.kind != "area", -zone.polygon.area))
+    for zone in ordered:
+        colour = COLOURS[zone.kind]
+        if zone.kind == "area":
+            _fill(axis, zone.polygon, facecolor="none", edgecolor=colour, lw=1.2, ls="--")
+        else:
+            _fill(axis, zone.polygon, facecolor=colour + "55", edgecolor=colour, lw=1.6)
+    for zone, (lon, lat), centre in _label_places(ordered, bounds):
+        if only_areas and zone.kind != "area":
+            continue
+        if (lon, lat) != centre:
+            axis.plot([centre[0], lon], [centre[1], lat], color="black", lw=0.7, zorder=4)
+        axis.text(
+            lon, lat, numbers[zone.id], ha="center", va="center", fontsize=9, weight="bold", zorder=5, color="white",
+            bbox={"boxstyle": "circle,pad=0.25", "facecolor": COLOURS[zone.kind], "edgecolor": "white", "lw": 1.0},
+        )  # fmt: skip
+
+
+Place = tuple[float, float]
+
+
+def _label_places(zones: Sequence[Zone], bounds: Bounds) -> list[tuple[Zone, Place, Place]]:
+    """Where the number of each zone that the panel shows goes, and the point of the zone that it stands for.
+
+    Inside a zone that has room for it; else beside it, away from numbers and zones that are there already. The number of an
+    area stands at a corner, for its middle is where the other zones are.
+    """
+    west, south, east, north = bounds
+    km = np.array([_km_per_lon(bounds), _KM_PER_DEGREE])
+    room = _LABEL * max(_shape_km(bounds))
+    panel = shapely.box(*bounds)
+    shown = [zone for zone in zones if zone.polygon.intersects(panel) and not zone.polygon.contains(panel)]
+    taken: list[np.ndarray] = []
+    placed = []
+    for zone in sorted(shown, key=lambda zone: (zone.kind == "area", -zone.polygon.area)):
+        visible = zone.polygon.intersection(panel)
+        if zone.kind == "area":
+            left, _, right, top = visible.bounds
+            inset = 0.8 * room / km
+            options = [(left + inset[0], top - inset[1]), (right - inset[0], top - inset[1])]
+            centre = None
+        else:
+            point = visible.representative_point()
+            centre = (float(point.x), float(point.y))
+            wide, high = _shape_km(visible.bounds)
+            options = [centre] if min(wide, high) > 1.3 * room else []
+            around = np.radians(np.arange(22.5, 360, 45.0))
+            for reach in (1.6, 2.4, 3.4):
+                distance = reach * room + min(wide, high) / 2
+                options += [
+                    (centre[0] + distance * math.sin(a) / km[0], centre[1] + distance * math.cos(a) / km[1])
+                    for a in around
+                ]
+        others = [other.polygon for other in shown if other is not zone and other.kind != "area"]
+        rim = 0.6 * room / km
+
+        def cost(place: Place, others: Any = others, rim: Any = rim) -> float:
+            inside = (
+                west + rim[0] <= place[0] <= east - rim[0] and south + rim[1] <= place[1] <= north - rim[1]
+            )
+            near = sum(np.hypot(*((np.array(place) - other) * km)) < 1.25 * room for other in taken)
+            covers = shapely.contains_xy(others, *place).sum()
+            return float(8 * (not inside) + 4 * near + covers)
+
+        best = min(options, key=cost)
+        taken.append(np.array(best))
+        placed.append((zone, best, centre or best))
+    return placed
+
+
+def _draw_grid(axis: Axes, bounds: Bounds) -> None:
+    west, south, east, north = bounds
+    axis.set_xlim(west, east)
+    axis.set_ylim(south, north)
+    axis.set_aspect(1 / math.cos(math.radians((south + north) / 2)))
+    axis.set_xticks(*_ticks(west, east, "EW"), fontsize=8)
+    axis.set_yticks(*_ticks(south, north, "NS"), fontsize=8, rotation=90, va="center")
+    axis.grid(color="black", lw=0.4, alpha=0.25, zorder=0)
+    axis.annotate(
+        "N", xy=(0.965, 0.975), xytext=(0.965, 0.87), xycoords="axes fraction", ha="center", va="center", fontsize=10,
+        weight="bold", arrowprops={"arrowstyle": "-|>", "color": "black", "lw": 1.2}, zorder=6,
+    )  # fmt: skip
+
+
+def _ticks(low: float, high: float, signs: str) -> tuple[list[float], list[str]]:
+    """Round minutes of arc, three to six of them, and how they are written."""
+    steps = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300)
+    step = next((step for step in steps if (high - low) * 60 / step <= 5), steps[-1])
+    minutes = np.arange(math.ceil(low * 60 / step), math.floor(high * 60 / step) + 1) * step
+    labels = []
+    for value in minutes:
+        whole, rest = divmod(abs(float(value)), 60)
+        labels.append(f"{whole:.0f}°{rest:04.1f}′" if step < 1 else f"{whole:.0f}°{rest:02.0f}′")
+        labels[-1] += f" {signs[0] if value >= 0 else signs[1]}"
+    return [float(value) / 60 for value in minutes], labels
+
+
+def _draw_scale(axis: Axes, bounds: Bounds) -> None:
+    """A bar of a round number of kilometres in the lower left corner, on white so that it is read on any ground."""
+    from matplotlib.patches import Rectangle
+
+    west, south, _, _ = bounds
+    width, height = _shape_km(bounds)
+    length = max(
+        (n * 10.0**k for n in (1, 2, 5) for k in range(-2, 4) if n * 10.0**k <= 0.26 * width), default=0.01
+    )
+    lon, lat = west + 0.04 * width / _km_per_lon(bounds), south + 0.045 * height / _KM_PER_DEGREE
+    across, up = length / _km_per_lon(bounds), 0.014 * height / _KM_PER_DEGREE
+    for part, colour in ((0, "black"), (1, "white")):
+        axis.add_patch(
+            Rectangle(
+                (lon + part * across / 2, lat),
+                across / 2,
+                up,
+                facecolor=colour,
+                edgecolor="black",
+                lw=0.8,
+                zorder=6,
+            )
+        )
+    text = f"{length:g} km" if length >= 1 else f"{1000 * length:g} m"
+    axis.text(
+        lon + across / 2, lat + 1.8 * up, text, ha="center", va="bottom", fontsize=8, zorder=6,
+        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.7},
+    )  # fmt: skip
+
+
+def _draw_legend(
+    figure: Figure, site: Site, numbers: Mapping[str, str], land: Mapping[str, shapely.Geometry]
+) -> None:
+    from matplotlib.patches import Patch
+
+    handles = []
+    for zone in site.zones:
+        colour = COLOURS[zone.kind]
+        kind = zone.kind.replace("_", " ")
+        name = zone.name.replace("$", r"\$")
+        text = f"{numbers[zone.id]}  {name} ({kind}), good to {_distance(zone.accuracy_m)}"
+        if zone.kind == "area":
+            handles.append(Patch(facecolor="none", edgecolor=colour, ls="--", label=text))
+        else:
+            handles.append(Patch(facecolor=colour + "55", edgecolor=colour, lw=1.6, label=text))
+    if land:
+        grey = (0.25, 0.22, 0.15, 0.16)
+        label = (
+            f"land by {' or '.join(land)}; darker: by both"
+            if len(land) > 1
+            else f"land by {next(iter(land))}"
+        )
+        handles.append(Patch(facecolor=grey, edgecolor=(0.3, 0.3, 0.3, 0.8), lw=0.5, label=label))
+    figure.legend(
+        handles=handles, loc="outside lower left", ncols=1, frameon=False, fontsize=9, alignment="left"
+    )
+
+
+def _distance(metres: float) -> str:
+    return f"{metres / 1000:g} km" if metres >= 1000 else f"{metres:g} m"
