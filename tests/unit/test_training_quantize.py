@@ -12,7 +12,7 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("torch")
 
 from detector.errors import ConfigError, WeightsError  # noqa: E402
-from detector.model import Network, find_weights  # noqa: E402
+from detector.model import Network, find_weights, registry  # noqa: E402
 from training import gate  # noqa: E402
 from training.quantize import quantize  # noqa: E402
 
@@ -37,12 +37,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("quantize")
     write_chips(folder / "chips", 6)
     out = folder / "small.onnx"
-    quantize(find_weights("bargewatch-n2").path, folder / "chips", out, samples=6)
+    quantize(find_weights(registry()["default"]).path, folder / "chips", out, samples=6)
     return out
 
 
 def test_the_file_is_smaller_and_keeps_what_it_says_of_itself(small: Path) -> None:
-    whole, found = find_weights("bargewatch-n2"), find_weights(small)
+    whole, found = find_weights(registry()["default"]), find_weights(small)
     assert small.stat().st_size < 0.7 * whole.path.stat().st_size
     assert (found.classes, found.size, found.confidence) == (whole.classes, whole.size, whole.confidence)
     assert not list(small.parent.glob("*.float.onnx"))
