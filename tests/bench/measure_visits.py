@@ -5,7 +5,8 @@
 The weights must be those of the fold that leaves Houston out (`bargewatch train --fold d`), and the confidence the one
 that `bargewatch evaluate` chose for them on other places. Vessels are found by `detector.prediction.run`, linked by
 `count_loadings`. A labelled visit is found when a chain of detections holds all its labelled vessels and no other vessel;
-a detection is the labelled vessel within 150 m, one to one, and a chain of false alarms is a false visit.
+a detection is the labelled vessel within 150 m, one to one, and a chain of false alarms is a false visit. Objects that the
+labels leave open (`ignore`) count neither way.
 """
 
 from __future__ import annotations
@@ -13,24 +14,50 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 
 from detector.detections import Detections
 from detector.loadings.count import count_loadings
+from detector.loadings.sites import Site
 from detector.prediction import run
-from tests.integration.test_houston_visits import SHARED, houston, labelled, links_of, scores
+from tests.integration.test_houston_visits import LABELS, SHARED, houston, labelled, links_of, scores
 from training.simulate.demo import match_positions
 
 _REACH_M = 150.0
 
 
-def detected(images: Path, weights: Path, confidence: float) -> tuple[Detections, list[dict[str, Any]]]:
+def covered(images: Path) -> Site:
+    """The zones off Houston, as far as every one of the images shows them: beyond, the mosaics are empty."""
+    import rasterio
+    from pyproj import Transformer
+    from rasterio.features import shapes
+
+    site = houston()
+    shown = shapely.union_all([zone.polygon for zone in site.zones])
+    for path in sorted(images.glob("*.tif")):
+        with rasterio.open(path) as image:
+            mask = image.dataset_mask()
+            parts = [shapely.geometry.shape(part) for part, value in shapes(mask, transform=image.transform) if value]
+            to_lonlat = Transformer.from_crs(image.crs, "EPSG:4326", always_xy=True).transform
+        footprint = shapely.union_all([part for part in parts if part.area > 1e6]).simplify(20.0)
+        shown = shapely.intersection(shown, shapely.transform(footprint, to_lonlat, interleaved=False))
+    zones = []
+    for zone in site.zones:
+        part = shapely.intersection(zone.polygon, shown)
+        largest = max(shapely.get_parts(part), key=lambda piece: piece.area)
+        zones.append(replace(zone, polygon=largest))
+    return Site(site.name, tuple(zones))
+
+
+def detected(images: Path, site: Site, weights: Path, confidence: float) -> tuple[Detections, list[dict[str, Any]]]:
     """Vessels and looks of every date."""
     tables, looks = [], []
-    for result in run(sorted(images.glob("*.tif")), weights=weights, confidence=confidence, site=houston()):
+    for result in run(sorted(images.glob("*.tif")), weights=weights, confidence=confidence, site=site):
         if result.error is not None:
             raise result.error
         assert result.detections is not None
@@ -53,19 +80,35 @@ def labels_of(vessels: Detections, truth: Detections) -> np.ndarray:
     return out
 
 
+def left_open(vessels: Detections) -> np.ndarray:
+    """(n,) whether each detection lies on an object of which the reader of the labels could not tell what it is."""
+    document = json.loads(LABELS.read_text(encoding="utf-8"))
+    times: dict[str, list[Any]] = defaultdict(list)
+    for feature in document["features"]:
+        if feature["properties"]["class"] == "ignore":
+            times[feature["properties"]["acquired"]].append(shapely.geometry.shape(feature["geometry"]))
+    return np.array(
+        [any(area.intersects(row["geometry"]) for area in times[row["acquired"]]) for row in vessels], bool
+    )
+
+
 def figures(weights: Path, confidence: float) -> dict[str, Any]:
     """Vessels, visits, links (true, found, both, precision, recall, F1); arrivals and departures by pair of dates."""
     truth, visit_ids = labelled()
-    vessels, looks = detected(SHARED / "data" / "series" / "houston", weights, confidence)
-    site = houston()
+    images = SHARED / "data" / "series" / "houston"
+    site = covered(images)
+    vessels, looks = detected(images, site, weights, confidence)
     number = {(row["scene_id"], row["lon"], row["lat"]): i for i, row in enumerate(vessels)}
     label = labels_of(vessels, truth)
+    open_to_doubt = left_open(vessels) & (label < 0)
     count = count_loadings(vessels, looks, site, period="all")
-    found = [
-        frozenset(int(label[number[row["scene_id"], row["lon"], row["lat"]]]) for row in at.vessels[np.array(chain)])
+    chains = [
+        [number[row["scene_id"], row["lon"], row["lat"]] for row in at.vessels[np.array(chain)]]
         for at in count.tables.zones
         for chain in count.links[at.zone.id].chains()
     ]
+    found = [frozenset(int(label[i]) for i in chain if not open_to_doubt[i]) for chain in chains]
+    found = [visit for visit in found if visit]
     true: dict[str, set[int]] = defaultdict(set)
     for i, visit in enumerate(visit_ids):
         true[visit].add(i)
@@ -82,7 +125,7 @@ def figures(weights: Path, confidence: float) -> dict[str, Any]:
              "arrived": there - stay[0], "arrived_found": seen_there - stay[1]}
         )  # fmt: skip
     return {
-        "vessels": scores(len(truth), len(vessels), int((label >= 0).sum())),
+        "vessels": scores(len(truth), int((~open_to_doubt).sum()), int((label >= 0).sum())),
         "visits": scores(len(wanted), len(found), len(wanted & set(found))),
         "links": scores(len(known), len(linked), len(known & linked)),
         "changes": changes,
