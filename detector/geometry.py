@@ -35,6 +35,17 @@ class Window(NamedTuple):
     height: int
 
 
+def metres_per_degree(lat: float) -> tuple[float, float]:
+    """Metres on the WGS84 ellipsoid of a degree of longitude and of one of latitude, at a latitude in degrees.
+
+    By the radii of curvature in the prime vertical and the meridian (Torge & Müller, Geodesy, 4th ed., eq. 4.14 and 4.17).
+    """
+    phi = math.radians(lat)
+    w2 = 1.0 - _WGS84_E2 * math.sin(phi) ** 2
+    east = _WGS84_A / math.sqrt(w2) * math.cos(phi)
+    return math.radians(east), math.radians(_WGS84_A * (1.0 - _WGS84_E2) / w2**1.5)
+
+
 @dataclass(frozen=True)
 class Grid:
     """A north-up raster grid: CRS, affine transform and size in pixels.
@@ -89,18 +100,15 @@ class Grid:
     def ground_jacobian(self, col: float, row: float) -> NDArray[np.float64]:
         """2 × 2 matrix J at a pixel position: ``(east_m, north_m) = J @ (d_col, d_row)``.
 
-        East and north are true directions; metres are on the ellipsoid (meridional and prime vertical radii
-        of curvature, Torge & Müller, Geodesy, 4th ed., eq. 4.14 and 4.17).
+        East and north are true directions; metres are on the ellipsoid.
         """
         lon, lat = self.to_lonlat([col - 0.5, col + 0.5, col, col], [row, row, row - 0.5, row + 0.5])
-        phi = math.radians(float(lat.mean()))
-        if not math.isfinite(phi):
+        middle = float(lat.mean())
+        if not math.isfinite(middle):
             raise GeoreferenceError(
                 f"pixel ({col:.0f}, {row:.0f}) is nowhere on Earth; check the CRS and transform of the raster"
             )
-        w2 = 1.0 - _WGS84_E2 * math.sin(phi) ** 2
-        north_m = math.radians(_WGS84_A * (1.0 - _WGS84_E2) / w2**1.5)
-        east_m = math.radians(_WGS84_A / math.sqrt(w2) * math.cos(phi))
+        east_m, north_m = metres_per_degree(middle)
         d_lon = np.array([lon[1] - lon[0], lon[3] - lon[2]])
         d_lon = (d_lon + 180.0) % 360.0 - 180.0  # a pixel may straddle the antimeridian
         d_lat = np.array([lat[1] - lat[0], lat[3] - lat[2]])

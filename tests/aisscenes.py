@@ -12,7 +12,7 @@ import pytest
 import shapely
 
 from detector.detections import Detections
-from detector.flags.plane import Plane
+from detector.plane import Plane
 
 SHARED = Path(os.environ.get("BARGEWATCH_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 TIMES = {"20220812": "2022-08-12T10:30:31Z", "20220825": "2022-08-25T10:36:41Z"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from detector.detections import Detections
-from detector.flags.plane import Plane
+from detector.plane import Plane
 from tests.aisscenes import boxes
 
 PLANE = Plane(122.3, 30.2)

@@ -29,7 +29,7 @@ _COMMANDS = {
     "card": ("training.cli_evaluate", "card", "Write a model card from an evaluation.  [train]"),
     "export": ("training.cli", "export", "Turn trained weights into ONNX.  [train]"),
     "quantize": ("training.cli", "quantize", "Turn an exported network into 8-bit integers.  [train]"),
-    "labels": ("training.cli_labels", "labels", "Take labels to QGIS, CVAT or YOLO and back; choose what to label.  [train]"),
+    "labels": ("training.cli_labels", "labels", "Take labels to QGIS, CVAT or YOLO and back; choose what is next.  [train]"),
     "data": ("training.cli", "data", "Prepare training data.  [train]"),
     "version": ("detector.cli.version", "version", "Show the version and what it runs on."),
 }

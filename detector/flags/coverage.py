@@ -11,12 +11,12 @@ no more.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.errors import ConfigError
+from detector.flags.limits import check_limits
 from detector.flags.match import Hulls
 from detector.flags.tracks import Targets
 
@@ -37,10 +37,7 @@ class Covering:
     explained: float = 0.65
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1e4:
-                raise ConfigError(f"coverage: {item.name} is {value!r}; use a number above 0")
+        check_limits(self, "coverage")
 
 
 @dataclass

@@ -15,12 +15,12 @@ from detector.flags.aisdata import AisData, Particulars
 from detector.flags.coverage import coverage
 from detector.flags.identity import country_name, flag_of, mid_of, mmsi_problem, valid_imo
 from detector.flags.match import Hulls, Matches, match
-from detector.flags.plane import Plane
 from detector.flags.rules import Settings
 from detector.flags.tracks import KNOT, Targets, targets_at
 from detector.flags.transfers import transfers
 from detector.flags.watchlist import Hit, Watchlist
 from detector.loadings.sites import Zone
+from detector.plane import Plane
 
 _BERTHS = ("berth", "coal_berth")
 _MOVING_KN = 3.0  # ships that move faster than this side by side are passing each other

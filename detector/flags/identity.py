@@ -112,14 +112,23 @@ def split_name(name: str | None, *, prefixes: bool = True) -> tuple[str, str]:
     Digits are kept apart: KUM SONG 3 and KUM SONG 5 are two ships, however alike the rest. `prefixes`: whether a leading
     MV, MT … is taken off; it may be part of a name.
     """
+    joined = "".join(_words(name, prefixes))
+    return re.sub(r"[^A-Z]", "", joined), re.sub(r"\D", "", joined)
+
+
+def initials(name: str | None) -> set[int]:
+    """Where the words of a name begin among its letters (of `split_name`)."""
+    lengths = [len(re.sub(r"[^A-Z]", "", word)) for word in _words(name, True)]
+    return {sum(lengths[:n]) for n, length in enumerate(lengths) if length}
+
+
+def _words(name: str | None, prefixes: bool) -> list[str]:
     words = _plain(name or "").replace("/", "").split()
     while prefixes and len(words) > 1 and words[0] in _PREFIXES:
         words = words[1:]
     if len(words) > 1 and words[-1] in _ROMAN:
         words[-1] = _ROMAN[words[-1]]
-    words = [w for w, after in zip(words, [*words[1:], ""], strict=False) if w != "NO" or not after.isdigit()]
-    joined = "".join(words)
-    return re.sub(r"[^A-Z]", "", joined), re.sub(r"\D", "", joined)
+    return [w for w, after in zip(words, [*words[1:], ""], strict=False) if w != "NO" or not after.isdigit()]
 
 
 def _plain(text: str) -> str:

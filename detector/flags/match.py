@@ -7,9 +7,8 @@ Kroodsma et al. 2022 (Scientific Reports 12, 21004), who score each pair by the 
 detection; Paolo et al. 2024 (Nature 625, 85–91), who let the number of expected matches set the threshold; and Global
 Fishing Watch's Sentinel-2 detections (2025, technical documentation), whose score also falls with the difference in
 length. Two things differ here. Their densities are rasters learnt from AIS of the whole world; ours are the normal
-densities of a simple motion model. And pairs are not ranked but weighed against each other: the marginal probability
-of each pair, over all one-to-one assignments, is found by belief propagation (Williams & Lau 2014, IEEE Transactions on
-Aerospace and Electronic Systems 50(4), 2942–2959).
+densities of a simple motion model. And pairs are not ranked but weighed against each other, by the marginal probability
+of each pair over all one-to-one assignments (detector/assignment.py).
 
 A moving ship is not where AIS puts it: the image has one nominal time, while its rows and bands were taken over
 several seconds. A common time shift of the scene is estimated from the ships under way that match well, and
@@ -18,11 +17,13 @@ what remains of it blurs each ship along its course.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.assignment import Candidates, best, marginals
+from detector.flags.limits import check_limits
 from detector.flags.tracks import Targets
 
 _GATE = 6.0  # standard deviations
@@ -33,9 +34,9 @@ _FASTEST_SHIFT = 3.0  # m/s: slower ships say nothing of the scene's time
 class Matching:
     """Settings of the match; metres, seconds, shares.
 
-    position_error_m: of a detection's middle, each axis. length_error_m, width_error_m: of its size. time_error_s: of the
-    scene's time. unmatched_share: detections without AIS, before looking. accept: least probability of a match; accept_none:
-    that no AIS ship explains a detection. Between the two a detection is ambiguous.
+    position_error_m: of a detection's middle, each axis, before looking. length_error_m, width_error_m: of its size.
+    time_error_s: of the scene's time. unmatched_share: detections without AIS, before looking. accept: least probability
+    of a match; accept_none: that no AIS ship explains a detection. Between the two a detection is ambiguous.
     window_minutes: how far from the image AIS reports are used.
     """
 
@@ -44,20 +45,12 @@ class Matching:
     width_error_m: float = 8.0
     time_error_s: float = 8.0
     unmatched_share: float = 0.3
-    accept: float = 0.8
-    accept_none: float = 0.5
+    accept: float = 0.7
+    accept_none: float = 0.45
     window_minutes: float = 60.0
 
     def __post_init__(self) -> None:
-        from detector.errors import ConfigError
-
-        for item in fields(self):
-            value = getattr(self, item.name)
-            top = 1.0 if item.name in ("unmatched_share", "accept", "accept_none") else 1e5
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= top:
-                raise ConfigError(
-                    f"matching: {item.name} is {value!r}; use a number above 0 and up to {top:g}"
-                )
+        check_limits(self, "matching", most=1e5, shares=("unmatched_share", "accept", "accept_none"))
 
 
 @dataclass
@@ -97,7 +90,8 @@ def match(hulls: Hulls, targets: Targets, settings: Matching) -> Matches:
     edges = _Edges(hulls, targets, settings, shift, spread)
     for _ in range(2):
         shift, spread = _time_shift(edges, hulls, targets, settings)
-        edges = _Edges(hulls, targets, settings, shift, spread)
+        fitted = replace(settings, position_error_m=_position_error(edges, targets, settings))
+        edges = _Edges(hulls, targets, fitted, shift, spread)
     return edges.decide(shift)
 
 
@@ -128,19 +122,20 @@ class _Edges:
         within = _among(hulls, self.x, self.y)
         for _ in range(4):
             odds = (seen / (1 - seen))[self.target]
-            self.weight = np.clip(odds * place * size / (share * density), 1e-12, 1e9)
-            self.probability, self.unmatched = _marginals(self.weight, self.hull, self.target, self.count)
+            weight = np.clip(odds * place * size / (share * density), 1e-12, 1e9)
+            self.pairs = Candidates(self.hull, self.target, np.log(weight), self.count)
+            found = marginals(self.pairs)
+            self.probability, self.unmatched = found.pair, found.row_alone
             # The shares of detections without AIS and of ships without detection are the scene's own (cloud, small craft,
             # an idle network), each held by ten imagined cases of the belief before.
             share = (10 * settings.unmatched_share + self.unmatched.sum()) / (10 + len(hulls))
-            found = np.bincount(self.target, self.probability, len(targets)).astype(np.float64)
-            seen = _scaled(_chance_seen(targets.length_m), found, within)
+            seen = _scaled(_chance_seen(targets.length_m), 1 - found.column_alone, within)
 
     def decide(self, shift: float) -> Matches:
         """The most probable one-to-one assignment, with the probability of each of its pairs."""
         result = _nothing(self.count[0])
         result.unmatched, result.shift_s = self.unmatched, shift
-        chosen = _assign(self.weight, self.hull, self.target, self.count)
+        chosen = best(self.pairs)
         rows = self.hull[chosen]
         result.target[rows] = self.target[chosen]
         result.probability[rows] = self.probability[chosen]
@@ -254,53 +249,20 @@ def _density(hulls: Hulls) -> NDArray[np.float64]:
     return np.asarray(np.maximum(k / (np.pi * np.maximum(distance, 50.0) ** 2), overall))
 
 
-def _marginals(
-    weight: NDArray[np.float64], hull: NDArray[np.int64], target: NDArray[np.int64], count: tuple[int, int]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Probability of each pair and of each hull being unmatched, by belief propagation (see the module)."""
-    to_target = np.ones(len(weight))
-    for _ in range(200):
-        at_target = np.bincount(target, weight * to_target, count[1])[target]
-        to_hull = weight / (1 + np.maximum(at_target - weight * to_target, 0))
-        at_hull = np.bincount(hull, to_hull, count[0])[hull]
-        new = 1 / (1 + np.maximum(at_hull - to_hull, 0))
-        change = float(np.max(np.abs(new - to_target), initial=0.0))
-        to_target = new
-        if change < 1e-6:
-            break
-    total = np.bincount(hull, to_hull, count[0]) if len(weight) else np.zeros(count[0])
-    return to_hull / (1 + total[hull]) if len(weight) else weight, 1 / (1 + total)
+def _position_error(edges: _Edges, targets: Targets, settings: Matching) -> float:
+    """Error of a detection's middle on each axis, metres, from the good matches of ships whose own place is well known.
 
-
-def _assign(
-    weight: NDArray[np.float64], hull: NDArray[np.int64], target: NDArray[np.int64], count: tuple[int, int]
-) -> NDArray[np.int64]:
-    """Pairs of the assignment with the largest product of weights; leaving a hull alone has weight 1."""
-    from scipy.optimize import linear_sum_assignment
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    likely = np.flatnonzero(weight > 1e-3)
-    if not len(likely):
-        return likely
-    total = sum(count)
-    graph = coo_array((np.ones(len(likely)), (hull[likely], target[likely] + count[0])), shape=(total, total))
-    label = connected_components(graph, directed=False)[1][hull[likely]]
-    chosen = []
-    order = np.argsort(label, kind="stable")
-    for group in np.split(likely[order], np.flatnonzero(np.diff(label[order])) + 1):
-        rows, row = np.unique(hull[group], return_inverse=True)
-        columns, column = np.unique(target[group], return_inverse=True)
-        cost = np.full((len(rows), len(columns) + len(rows)), 1e6)
-        cost[np.arange(len(rows)), len(columns) + np.arange(len(rows))] = 0.0
-        cost[row, column] = -np.log(weight[group])
-        pick = np.full((len(rows), len(columns)), -1)
-        pick[row, column] = group
-        taken_rows, taken = linear_sum_assignment(cost)
-        real = taken < len(columns)
-        chosen.append(pick[taken_rows[real], taken[real]])
-    pairs = np.concatenate(chosen)
-    return pairs[pairs >= 0]
+    The belief before counts as ten matches. Squared distances of a normal error have their median at 2 ln 2 variances;
+    a median, because a few wrong matches lie far away.
+    """
+    own = np.trace(targets.covariance, axis1=1, axis2=2)[edges.target] / 2
+    still = targets.speed[edges.target] <= _FASTEST_SHIFT
+    sure = (edges.probability > 0.9) & still & (own < settings.position_error_m**2)
+    if not sure.any():
+        return settings.position_error_m
+    seen = float(np.median(edges.distance[sure] ** 2 / (2 * np.log(2)) - own[sure]))
+    before, count = settings.position_error_m**2, int(sure.sum())
+    return float(np.sqrt((10 * before + count * np.clip(seen, before / 9, before * 9)) / (10 + count)))
 
 
 def _time_shift(edges: _Edges, hulls: Hulls, targets: Targets, settings: Matching) -> tuple[float, float]:

@@ -1,9 +1,9 @@
 """Ships' names that are the same but for their spelling.
 
 One edit (a letter more, less or other, or two swapped: Damerau 1964, Communications of the ACM 7(3), 171–176) in up to ten
-letters and two in longer names; digits must be equal. Blanks, punctuation, accents, `M/V` and case do not count
-(identity.split_name). Every letter more that may differ multiplies the wrong hits: the rule is as narrow as it is because a
-wrong hit is an accusation.
+letters and two in longer names; in up to six an edit that leaves the words' first letters, or swaps two, or doubles one;
+digits must be equal. Blanks, punctuation, accents, `M/V` and case do not count (identity.split_name). Every letter more
+that may differ multiplies the wrong hits: the rule is as narrow as it is because a wrong hit is an accusation.
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.flags.identity import split_name
+from detector.flags.identity import initials, split_name
 
 _LONG = 11  # letters from which two edits are allowed
-_SHORT = (
-    4  # letters and digits up to which an edit must leave the first letter as it is, or only swap letters
-)
+_SHORT = 6  # letters and digits up to which only slips count
 
 
 class NameIndex:
@@ -27,11 +25,11 @@ class NameIndex:
 
     def __init__(self, names: Sequence[tuple[str, int]]) -> None:
         """`names`: (name, number of the entry it belongs to)."""
-        groups: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        groups: dict[str, list[tuple[str, int, set[int]]]] = defaultdict(list)
         for name, entry in names:
             letters, digits = split_name(name)
             if letters or digits:
-                groups[digits].append((letters, entry))
+                groups[digits].append((letters, entry, initials(name)))
         self._groups = {
             digits: (rows, _letter_counts([r[0] for r in rows])) for digits, rows in groups.items()
         }
@@ -52,13 +50,23 @@ class NameIndex:
         # An edit changes the counts of two letters at most.
         possible = np.abs(counts - _letter_counts([letters])).sum(axis=1) <= 2 * allowed
         for row in np.flatnonzero(possible):
-            known, entry = rows[row]
+            known, entry, begins = rows[row]
             distance = edits(letters, known, allowed)
             short = len(known) + len(digits) <= _SHORT and len(digits) < 2
-            if short and letters[:1] != known[:1] and sorted(letters) != sorted(known):
-                continue
-            if distance <= allowed:
+            if distance <= allowed and (not distance or not short or _slip(letters, known, begins)):
                 yield entry, distance
+
+
+def _slip(letters: str, known: str, begins: set[int]) -> bool:
+    """Whether one edit of a short name is one that hands make: first letters stay, a letter more doubles another."""
+    if len(letters) == len(known):
+        other = {i for i, (a, b) in enumerate(zip(letters, known, strict=True)) if a != b}
+        return len(other) == 2 or not other & begins
+    longer, shorter = (letters, known) if len(letters) > len(known) else (known, letters)
+    places = [i for i in range(len(longer)) if longer[:i] + longer[i + 1 :] == shorter]
+    if longer is letters:
+        return any(longer[i] == longer[i - 1] for i in places if i)
+    return any(i not in begins for i in places)
 
 
 def _letter_counts(words: Sequence[str]) -> NDArray[np.int8]:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.flags.aisdata import AisData, Particulars
-from detector.flags.plane import Plane
+from detector.plane import Plane
 
 KNOT = 0.514444  # metres a second
 _ACCELERATION_NOISE = 0.01  # q, m²/s³: after ten minutes the speed has changed by some 2.4 m/s

@@ -14,15 +14,15 @@ ships look the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from detector.errors import ConfigError
+from detector.flags.limits import check_limits
 from detector.flags.match import Hulls
-from detector.flags.plane import Plane
+from detector.plane import Plane
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,7 @@ class Transferring:
     shortest_m: float = 30.0
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1e4:
-                raise ConfigError(f"transfer: {item.name} is {value!r}; use a number above 0")
+        check_limits(self, "transfer")
 
 
 @dataclass

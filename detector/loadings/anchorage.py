@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from detector.loadings.beliefs import VOLATILITY, VOLATILITY_WEIGHTS, SeeingBelief, StayBelief
 from detector.loadings.matchings import log_sums
-from detector.loadings.posterior import Posterior, systematic
+from detector.loadings.posterior import Posterior, Question, pick, systematic
 from detector.loadings.series import ZoneSeries
 from detector.loadings.stays import SHAPES, remaining
 
@@ -48,23 +48,18 @@ class _Cells:
     def seen_twice(self, gap: float) -> Floats:
         """(c, g) mean number seen at both."""
         both = self.recall**2 * remaining(gap, self.stay_days, self.shape)
-        return np.asarray(both[:, None] * self.levels)
+        # After a very long gap nobody is left, but logarithms are taken.
+        return np.maximum(both[:, None] * self.levels, 1e-100)
 
     def seen(self) -> Floats:
         """(c, g) mean number seen at a look."""
         return np.asarray((self.recall * self.stay_days)[:, None] * self.levels + self.false_rate)
 
 
-def anchorage_posterior(
-    series: ZoneSeries,
-    belief: StayBelief,
-    seeing: SeeingBelief,
-    spans: Floats,
-    draws: int,
-    rng: np.random.Generator,
-) -> Posterior:
-    """Draws of the visits that began in each span (days) at a zone for several vessels."""
-    cells = _cells(series, belief, seeing)
+def anchorage_posterior(asked: Question, rng: np.random.Generator) -> Posterior:
+    """Draws of the visits that began in each span at a zone for several vessels."""
+    series, belief, draws = asked.series, asked.belief, asked.draws
+    cells = _cells(series, belief, asked.seeing)
     sums = [log_sums(_robust(ratio)) for ratio in series.same_log_ratio]
     likelihood = _likelihood(series, cells, sums)
     filtered, evidence = _filtered(np.diff(series.times), likelihood)
@@ -75,8 +70,8 @@ def anchorage_posterior(
         chosen.append(_choose(at_end, _SENSITIVITY_DRAWS, rng))
     volatility, cell = np.divmod(np.concatenate(chosen), len(cells.stay_days))
     level = _sample_levels(np.diff(series.times), filtered, volatility, cell, rng)
-    starts = _sample_starts(series, cells, sums, cell, level, spans, rng)
-    vessel_days = _sample_vessel_days(series, cells, cell, level, spans, rng)
+    starts = _sample_starts(series, cells, sums, cell, level, asked.spans, rng)
+    vessel_days = _sample_vessel_days(series, cells, cell, level, asked.spans, rng)
     low, high = np.split(starts[draws:], 2)
     kept = cell[:draws]
     return Posterior(
@@ -159,16 +154,12 @@ def _sample_levels(
 ) -> Ints:
     """(looks, d) level at each look, given all looks."""
     level = np.empty((len(filtered), len(cell)), dtype=np.int64)
-    level[-1] = _pick(filtered[-1][volatility, cell], rng)
+    level[-1] = pick(filtered[-1][volatility, cell].T, rng.random(len(cell)))
     for look in range(len(filtered) - 2, -1, -1):
         walks = np.stack([_walk(float(hop)) for hop in _hop(float(gaps[look]), VOLATILITY)])
-        level[look] = _pick(filtered[look][volatility, cell] * walks[volatility, :, level[look + 1]], rng)
+        weight = filtered[look][volatility, cell] * walks[volatility, :, level[look + 1]]
+        level[look] = pick(weight.T, rng.random(len(cell)))
     return level
-
-
-def _pick(weight: Floats, rng: np.random.Generator) -> Ints:
-    cumulated = np.cumsum(weight, axis=1)
-    return np.asarray((cumulated < rng.random((len(weight), 1)) * cumulated[:, -1:]).sum(axis=1))
 
 
 def _sample_starts(
@@ -226,7 +217,7 @@ def _new_vessels(
     once, twice = cells.seen_once(gap)[cell, level[look]], cells.seen_twice(gap)[cell, level[look]]
     coefficients = sums[look - 1]
     terms = coefficients + np.arange(len(coefficients)) * np.log(twice / once**2)[:, None]
-    links = _pick(np.exp(terms - terms.max(axis=1, keepdims=True)), rng)
+    links = pick(np.exp(terms - terms.max(axis=1, keepdims=True)).T, rng.random(len(cell)))
     return series.count[look] - links, once
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.loadings.posterior import pick
 from detector.loadings.stays import LEVEL_STEP, LEVELS, MOST_TICKS, PHASES, TICK, StayTables
 
 Floats = NDArray[np.float64]
@@ -24,6 +25,8 @@ UNSEEN = -1
 # Share of pairs whose measurements are far worse than their stated errors (a hull cut by cloud, a rafted
 # barge): one bad length must not prove that a ship left.
 _OUTLIERS = 0.02
+# Added to each state after a look: it changes nothing and keeps numbers out of the range where processors are slow.
+_TINY = 1e-25
 
 
 @dataclass(frozen=True)
@@ -135,17 +138,22 @@ def forward(
         stationary = cells.tables.stationary[:, index] / len(LEVELS)
         state[_EMPTY], state[_OTHER:] = stationary[0], stationary[1:, None]
     evidence, kept = np.zeros((rows, columns)), []
+    moves: dict[int, tuple[Floats, Floats, Floats]] = {}  # gaps repeat: overpasses come by the calendar
     for step, seen, ratio in zip(nodes.step.tolist(), nodes.seen.tolist(), nodes.ratio.tolist(), strict=True):
         if step:
-            total, same = cells.tables.total[step], cells.tables.same[step]
-            if not everything:
-                total, same = total[..., index], same[..., index]
-            state = _wander(_advance(state, total, same), hop * step, columns)
+            if step not in moves:
+                total, same = cells.tables.total[step], cells.tables.same[step]
+                if not everything:
+                    total, same = total.take(index, axis=-1), same.take(index, axis=-1)
+                moves[step] = total, same, hop[:, -columns:] * step
+            total, same, hops = moves[step]
+            state = _wander(_advance(state, total, same), hops)
         if seen != UNSEEN:
             state = _observe(state, seen, ratio, recall, false)
-            norm = state.reshape(_STATES, rows, len(LEVELS), columns).sum(axis=(0, 2))
+            norm = state.sum(axis=0).reshape(rows, len(LEVELS), columns).sum(axis=1)
             evidence += np.log(norm)
-            state /= np.tile(norm, (1, len(LEVELS)))
+            state *= np.tile(1 / norm, (1, len(LEVELS)))
+            state += _TINY
         if keep:
             kept.append(state.astype(np.float32))
     return evidence, state, kept
@@ -158,19 +166,19 @@ def _advance(state: Floats, total: Floats, same: Floats) -> Floats:
     whole = np.einsum("iac,ijc->jac", source, total)
     moved[_EMPTY] = whole[0]
     moved[_SAME:_OTHER] = np.einsum("iac,ijc->jac", state[_SAME:_OTHER], same)
-    np.clip(whole[1:] - moved[_SAME:_OTHER], 0.0, None, out=moved[_OTHER:])
+    np.subtract(whole[1:], moved[_SAME:_OTHER], out=moved[_OTHER:])
+    np.maximum(moved[_OTHER:], 0.0, out=moved[_OTHER:])
     return moved
 
 
-def _wander(state: Floats, hop: Floats, columns: int) -> Floats:
-    """One step of a random walk over the levels, reflected at both ends."""
-    out = state * hop
-    moved = state - 2 * out
-    moved[..., columns:] += out[..., :-columns]
-    moved[..., :-columns] += out[..., columns:]
-    moved[..., :columns] += out[..., :columns]
-    moved[..., -columns:] += out[..., -columns:]
-    return moved
+def _wander(state: Floats, hop: Floats) -> Floats:
+    """One step of a random walk over the levels, reflected at both ends; the state is changed in place."""
+    levels = state.reshape(len(state), state.shape[1], len(LEVELS), -1)
+    flow = np.diff(levels, axis=2)
+    flow *= hop[:, None]
+    levels[:, :, :-1] += flow
+    levels[:, :, 1:] -= flow
+    return state
 
 
 def _observe(state: Floats, seen: int, ratio: float, recall: Floats, false: Floats) -> Floats:
@@ -200,47 +208,62 @@ def sample_starts(
     Returns:
         (d, n) int starts since the node before (0 at the first), and (d, n) whether a ship is there at each node.
     """
-    count, levels, columns = len(column), len(LEVELS), len(cells.stay)
-    stays = len(cells.tables.mean_days)
-    hops = np.broadcast_to(cells.hop(), cells.shape)[0][column]
-    last = filtered[-1][:, 0].reshape(_STATES, levels, columns)[:, :, column]
-    picked = _pick(last.reshape(_STATES * levels, count).T, rng)
-    state, level = picked // levels, picked % levels
+    levels, columns, count = len(LEVELS), len(cells.stay), len(column)
+    # Arrays end with the draws. From every level there are three it may have come from.
+    around: Ints = np.clip(np.arange(levels) + np.array([[-1], [0], [1]]), 0, levels - 1)
+    places = around[..., None] * columns + column
+    entries = around[..., None] * len(cells.tables.mean_days) + cells.stay[column]
+    size, rows = cells.tables.total.shape[-1], np.arange(count)
+    last = filtered[-1].reshape(_STATES, levels, columns)[:, :, column]
+    state, level = np.divmod(pick(last.reshape(-1, count), rng.random(count)), levels)
     record = np.zeros((4, len(nodes), count), dtype=np.int64)
-    present = np.zeros((count, len(nodes)), dtype=np.int64)
-    present[:, -1] = state > 0
+    present = np.zeros((len(nodes), count), dtype=np.int64)
+    present[-1] = state > 0
+    walks = _Walks(np.broadcast_to(cells.hop(), cells.shape)[0][column])
     for node in range(len(nodes) - 1, 0, -1):
-        step = nodes.step[node]
-        below: Ints = np.clip(level[:, None] + np.array([-1, 0, 1]), 0, levels - 1)
-        hop = hops * step
-        walk = np.stack([hop, 1 - 2 * hop, hop], axis=1)
-        walk[level == 0, 0], walk[level == levels - 1, 2] = 0.0, 0.0
-        walk[level == 0, 1] += hop[level == 0]
-        walk[level == levels - 1, 1] += hop[level == levels - 1]
-        prior = filtered[node - 1][:, 0][:, below * columns + column[:, None]] * walk
-        table = below * stays + cells.stay[column][:, None]
+        step = int(nodes.step[node])
+        place, entry = places[:, level, rows], entries[:, level, rows]
+        prior = filtered[node - 1].reshape(_STATES, -1).take(place, axis=1) * walks.at(step)[:, level, rows]
         target = np.where(state >= _OTHER, state - PHASES, state)
-        total = cells.tables.total[step][:, target[:, None], table]
-        same = cells.tables.same[step][:, np.maximum(target - 1, 0)[:, None], table]
+        phase = np.maximum(target - 1, 0)
+        total = cells.tables.total[step].reshape(PHASES + 1, -1).take(target * size + entry, axis=1)
+        same = cells.tables.same[step].reshape(PHASES, -1).take(phase * size + entry, axis=1)
+        same *= target > 0
         kept_ship, any_ship = _link(state, nodes.seen[node], float(nodes.ratio[node]))
-        weight = np.empty((_STATES, count, 3))
-        weight[_EMPTY] = prior[_EMPTY] * total[0] * any_ship[:, None]
-        stayed = prior[_SAME:_OTHER] * same * kept_ship[:, None]
-        replaced = np.clip(total[1:] - same * (target > 0)[:, None], 0.0, None) * any_ship[:, None]
-        weight[_SAME:_OTHER] = stayed + prior[_SAME:_OTHER] * replaced
-        weight[_OTHER:] = prior[_OTHER:] * total[1:] * any_ship[:, None]
-        picked = _pick(np.moveaxis(weight, 1, 0).reshape(count, -1), rng)
-        state, choice = picked // 3, picked % 3
-        rows = np.arange(count)
-        level = below[rows, choice]
-        phase = np.where(state >= _OTHER, state - PHASES, state)
+        stayed = prior[_SAME:_OTHER] * same * kept_ship
+        prior *= any_ship
+        weight = np.empty((_STATES, 3, count))
+        np.multiply(prior[_EMPTY], total[0], out=weight[_EMPTY])
+        np.multiply(prior[_OTHER:], total[1:], out=weight[_OTHER:])
+        replaced = np.maximum(total[1:] - same, 0.0)
+        np.add(stayed, prior[_SAME:_OTHER] * replaced, out=weight[_SAME:_OTHER])
+        state, choice = np.divmod(pick(weight.reshape(-1, count), rng.random(count)), 3)
+        level = around[choice, level]
         ours = (state > 0) & (state < _OTHER)
-        chance = stayed[np.maximum(state - 1, 0) % PHASES, rows, choice] / weight[state, rows, choice]
+        chance = stayed[np.maximum(state - 1, 0) % PHASES, choice, rows] / weight[state, choice, rows]
         # 0: any number began. 1: none, the ship stayed. 2: at least one.
         rule = np.where(ours & (target > 0), np.where(rng.random(count) < chance, 1, 2), 0)
-        record[:, node] = phase, target, table[rows, choice], rule
-        present[:, node - 1] = state > 0
-    return _counts(nodes, cells.tables, record, rng), present
+        record[0, node] = np.where(state >= _OTHER, state - PHASES, state)
+        record[1, node], record[2, node], record[3, node] = target, entry[choice, rows], rule
+        present[node - 1] = state > 0
+    return _counts(nodes, cells.tables, record, rng), present.T
+
+
+class _Walks:
+    """Probabilities to have come from the level below, the same and the one above, by the length of the step."""
+
+    def __init__(self, hops: Floats) -> None:
+        self._hops, self._known = hops, dict[int, Floats]()
+
+    def at(self, step: int) -> Floats:
+        """(3, levels, draws); at the ends the walk is reflected."""
+        if step not in self._known:
+            hop = self._hops * step
+            walk = np.repeat(np.stack([hop, 1 - 2 * hop, hop])[:, None], len(LEVELS), axis=1)
+            walk[1, 0], walk[1, -1] = 1 - hop, 1 - hop
+            walk[0, 0], walk[2, -1] = 0.0, 0.0
+            self._known[step] = walk
+        return self._known[step]
 
 
 def _link(state: Ints, seen: int, ratio: float) -> tuple[Floats, Floats]:
@@ -251,12 +274,6 @@ def _link(state: Ints, seen: int, ratio: float) -> tuple[Floats, Floats]:
     return same.astype(float), (~same).astype(float)
 
 
-def _pick(weight: NDArray[np.floating], rng: np.random.Generator) -> Ints:
-    """One index a row, with probability in proportion to weight."""
-    cumulated = np.cumsum(weight, axis=1, dtype=np.float64)
-    return np.asarray((cumulated < rng.random((len(weight), 1)) * cumulated[:, -1:]).sum(axis=1))
-
-
 def _counts(nodes: Nodes, tables: StayTables, record: Ints, rng: np.random.Generator) -> Ints:
     """Number of starts in each step given the states at both ends."""
     starts = np.zeros(record.shape[1:], dtype=np.int64)
@@ -264,8 +281,17 @@ def _counts(nodes: Nodes, tables: StayTables, record: Ints, rng: np.random.Gener
         at = np.flatnonzero(nodes.step == step)
         at = at[at > 0]
         origin, target, column, rule = (part.reshape(-1) for part in record[:, at])
-        weight = tables.started(int(step), origin, target, column)
-        weight[rule == 2, 0] = 0.0
-        weight[rule == 1, 1:], weight[rule == 1, 0] = 0.0, 1.0
-        starts[at] = _pick(weight, rng).reshape(len(at), -1)
+        uniform, open_ = rng.random(len(rule)), np.flatnonzero(rule != 1)  # none began where the ship stayed
+        # Draws share their parameters, and steps their ends.
+        sizes = PHASES + 1, PHASES + 1, tables.total.shape[-1], 3
+        case = np.ravel_multi_index((origin[open_], target[open_], column[open_], rule[open_]), sizes)
+        cases, which = np.unique(case, return_inverse=True)
+        *ends, ruled = np.unravel_index(cases, sizes)
+        weight = tables.started(int(step), *ends)
+        weight[ruled == 2, 0] = 0.0
+        cumulated = np.cumsum(weight, axis=1)
+        number = np.zeros(len(rule), dtype=np.int64)
+        level = uniform[open_] * cumulated[which, -1]
+        number[open_] = (cumulated[which] < level[:, None]).sum(axis=1)
+        starts[at] = number.reshape(len(at), -1)
     return starts.T

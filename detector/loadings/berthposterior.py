@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from detector.loadings.beliefs import VOLATILITY, VOLATILITY_WEIGHTS, SeeingBelief, StayBelief
 from detector.loadings.berth import Cells, Nodes, forward, make_nodes, sample_starts
-from detector.loadings.posterior import Posterior, systematic
-from detector.loadings.series import ZoneSeries
+from detector.loadings.posterior import Posterior, Question, systematic
 from detector.loadings.stays import SHAPES, TICK, stay_tables
 
 Floats = NDArray[np.float64]
@@ -42,15 +41,9 @@ class _Grid:
         return np.asarray(np.exp(self.log_weight - self.log_weight.max()))
 
 
-def berth_posterior(
-    series: ZoneSeries,
-    belief: StayBelief,
-    seeing: SeeingBelief,
-    spans: Floats,
-    draws: int,
-    rng: np.random.Generator,
-) -> Posterior:
-    """Draws of the visits that began in each span (days) at a berth for one ship."""
+def berth_posterior(asked: Question, rng: np.random.Generator) -> Posterior:
+    """Draws of the visits that began in each span at a berth for one ship."""
+    series, belief, seeing, spans, draws = asked.series, asked.belief, asked.seeing, asked.spans, asked.draws
     edges = np.concatenate([[series.start, series.end], spans.reshape(-1)])
     seen = np.minimum(series.count, 1)
     nodes = make_nodes(series.times, seen, series.berth_log_ratio(), edges)

@@ -15,6 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from detector.atomic import check_writable, replacing
 from detector.columns import objects, one_line
 from detector.detections import Detections
@@ -28,6 +31,7 @@ from detector.loadings.rows import (
     TEXT_COLUMNS,
     Period,
     Span,
+    began_within,
     periods_of,
     site_rows,
     zone_rows,
@@ -202,10 +206,10 @@ def count_loadings(
     links: dict[str, Links] = {}
     for number, at in enumerate(tables.zones):
         identity = identity_of(at, errors)
-        estimate = _estimate(at, identity, tables, spans, recall, seed + number)
         pairs = pairs_of(at, identity)
         linked = link(at, pairs, fit_stay(at, pairs, recall), recall)
         visits = visit_rows(at, linked, tables.site.name)
+        estimate = _estimate(at, identity, tables, spans, recall, seed + number, began_within(visits, spans))
         estimates[at.zone.id], links[at.zone.id] = estimate, linked
         every_visit += visits
         loading_rows += zone_rows(at, visits, estimate, tables.site.name, spans, kinds)
@@ -238,14 +242,20 @@ def _check(period: str, kinds: Sequence[str], min_clear: float, recall: float) -
 
 
 def _estimate(
-    at: ZoneLooks, identity: Identity, tables: Tables, spans: Sequence[Span], recall: float, seed: int
+    at: ZoneLooks,
+    identity: Identity,
+    tables: Tables,
+    spans: Sequence[Span],
+    recall: float,
+    seed: int,
+    seen: NDArray[np.int64],
 ) -> ZoneEstimate | None:
     if at.zone.kind not in COUNTABLE_KINDS or not len(at.times):
         return None
-    from detector.loadings.estimate import estimate
+    from detector.loadings.estimate import at_least, estimate
 
     series = zone_series(at, identity, tables.start, tables.end)
-    return estimate(series, [span.counted for span in spans], recall=recall, seed=seed)
+    return at_least(estimate(series, [span.counted for span in spans], recall=recall, seed=seed), seen)
 
 
 def _remarks(tables: Tables) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What arrived and what left between two looks at a zone, by the pixels alone.
 
 The pixels of two looks, registered and normalised, are compared after the water around each has been taken off. A
-pixel changed where the difference is improbable for water (`detector.loadings.clutter`).
+pixel changed where the difference is improbable for water (`detector.loadings.openwater`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.loadings.chips import PIXEL_M
-from detector.loadings.clutter import above_water, calm_water, chances, noise
+from detector.loadings.openwater import above_water, calm_water, chances, noise
 from detector.loadings.radiometry import Normalisation, normalise
 from detector.loadings.registration import Shift, find_shift, shifted
 

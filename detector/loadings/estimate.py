@@ -7,7 +7,7 @@ The method is explained in docs/estimate.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from detector.errors import ConfigError
 from detector.loadings import littles_law
 from detector.loadings.beliefs import NORMAL_95, SeeingBelief, StayBelief
-from detector.loadings.posterior import Posterior
+from detector.loadings.posterior import Posterior, Question
 from detector.loadings.series import ZoneSeries
 
 Floats = NDArray[np.float64]
@@ -120,25 +120,33 @@ def estimate(
             looks,
             f"{len(series)} usable looks; at least {LEAST_LOOKS} are needed for an estimate",
         )
-    posterior = _posterior(series, belief, seeing, spans, draws, np.random.default_rng(seed))
-    return _told(series, belief, seeing, spans, looks, posterior)
+    asked = Question(series, belief, seeing, spans, draws)
+    return _told(asked, looks, _posterior(asked, np.random.default_rng(seed)))
 
 
-def _posterior(
-    series: ZoneSeries,
-    belief: StayBelief,
-    seeing: SeeingBelief,
-    spans: Floats,
-    draws: int,
-    rng: np.random.Generator,
-) -> Posterior:
-    if series.capacity == 1:
+def at_least(estimate: ZoneEstimate, seen: NDArray[np.int64]) -> ZoneEstimate:
+    """The estimate given that so many visits (p,) are known to have begun in each period, seen and linked.
+
+    Draws of the model weigh links and false detections anew and may fall below; beside a table of visits, which states
+    them, they would contradict it.
+    """
+    draws = np.maximum(estimate.draws, seen)
+    mean, low, high = interval(draws)
+    for values in (mean, low, high):
+        values[~np.isfinite(estimate.mean)] = np.nan
+    return replace(
+        estimate, draws=draws, mean=mean, low=low, high=high, total=_three(interval(draws.sum(axis=1)))
+    )
+
+
+def _posterior(asked: Question, rng: np.random.Generator) -> Posterior:
+    if asked.series.capacity == 1:
         from detector.loadings.berthposterior import berth_posterior
 
-        return berth_posterior(series, belief, seeing, spans, draws, rng)
+        return berth_posterior(asked, rng)
     from detector.loadings.anchorage import anchorage_posterior
 
-    return anchorage_posterior(series, belief, seeing, spans, draws, rng)
+    return anchorage_posterior(asked, rng)
 
 
 def _spans(series: ZoneSeries, periods: Sequence[tuple[float, float]]) -> Floats:
@@ -158,14 +166,8 @@ def _looks_in(series: ZoneSeries, start: float, end: float) -> int:
     return int(((series.times >= start) & (series.times < end)).sum())
 
 
-def _told(
-    series: ZoneSeries,
-    belief: StayBelief,
-    seeing: SeeingBelief,
-    spans: Floats,
-    looks: NDArray[np.int64],
-    posterior: Posterior,
-) -> ZoneEstimate:
+def _told(asked: Question, looks: NDArray[np.int64], posterior: Posterior) -> ZoneEstimate:
+    series, belief, seeing, spans = asked.series, asked.belief, asked.seeing, asked.spans
     mean, low, high = interval(posterior.starts)
     stay = np.exp(np.log(posterior.stay_days).mean())
     # Few values of the stay are on the grid: their spread says more than their quantiles.

@@ -12,6 +12,7 @@ How long a ship stays is not in the ratio: the model of stays adds it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ _WIDE_WEIGHT = 3.0  # of the wide component, in sightings
 # like it: the sightings of a look count in full only where the neighbouring looks are this far, days.
 _APART = 10.0
 _MOST_KERNELS = 64
+_OPEN_M = 500.0  # kernels of places in an open anchorage
+_AT_ONCE = 2000  # sightings held against all kernels in one array
 
 
 @dataclass(frozen=True)
@@ -141,10 +144,15 @@ class _Part:
             middle = self.values[one[near]] + step[near] / 2
             same = _log_normal(step[near], np.sqrt(2) * noise[near])
             same += self._log_density(middle, noise[near] / np.sqrt(2))
-            each = [self._log_density(self.values[i[near]], self.noise[i[near]]) for i in (one, other)]
-            log_ratio = np.minimum(same - each[0] - each[1], LIMIT)
+            apart = self._log_each[one[near]] + self._log_each[other[near]]
+            log_ratio = np.minimum(same - apart, LIMIT)
             result[near] = np.log(self.doubt + (1 - self.doubt) * np.exp(log_ratio))
         return result
+
+    @cached_property
+    def _log_each(self) -> Floats:
+        """(n,) log density of the population at each sighting."""
+        return self._log_density(self.values, self.noise)
 
     def _wrapped(self, step: Floats) -> Floats:
         if self.period is None:
@@ -154,9 +162,11 @@ class _Part:
     def _log_density(self, values: Floats, noise: Floats) -> Floats:
         """Log density of the population, seen through noise, at (m, d) values."""
         total = np.full(len(values), self.flat)
-        for centre, spread, weight in zip(self.centres, self.spread, self.weights, strict=True):
-            away = self._wrapped(values - centre)
-            total += weight * np.exp(_log_normal(away, np.sqrt(spread**2 + noise**2)))
+        for start in range(0, len(values), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            away = self._wrapped(values[some, None] - self.centres)
+            deviation = np.sqrt(self.spread**2 + noise[some, None] ** 2)
+            total[some] += np.exp(_log_normal(away, deviation)) @ self.weights
         return np.asarray(np.log(np.maximum(total, 1e-300)))
 
 
@@ -230,8 +240,15 @@ def _anchor_place(
     radius = length / 2 + errors.scope_m
     # A point on a circle has the variance radius²/2 in each direction.
     noise = np.repeat(np.hypot(radius / np.sqrt(2), errors.place_m)[:, None], 2, axis=1)
+    # Where ships crowd in a part of the zone, a near place is weaker evidence than in the open: kernels are as narrow
+    # as the sightings allow, by the rule for two dimensions of Silverman 1986, Density Estimation, with quartiles for
+    # the deviation. Few sightings may all be of one ship: as far as the wide component counts, kernels stay wide.
+    quartiles = np.percentile(sightings.xy, [25, 75], axis=0) if len(sightings.xy) else np.zeros((2, 2))
+    narrow = np.minimum((quartiles[1] - quartiles[0]) / 1.34 * max(len(kernels), 1) ** (-1 / 6), _OPEN_M)
+    known = weights.sum()
+    spread = np.sqrt(known * narrow**2 + (1 - known) * _OPEN_M**2)
     return _part(
-        sightings.xy, noise, kernels, weights, 500.0, flat=1 / max(area_m2, 1e4), doubt=errors.place_doubt
+        sightings.xy, noise, kernels, weights, spread, flat=1 / max(area_m2, 1e4), doubt=errors.place_doubt
     )
 
 

@@ -6,9 +6,7 @@ predecessor against each as a successor). It is found exactly for the whole seri
 greedily. A link may pass over looks in which the ship was missed. Association as one matching or network flow:
 Zhang, Li and Nevatia, Global data association for multi-object tracking using network flows, CVPR 2008.
 
-The probability of each link is its marginal over all ways to link, by belief propagation on the same graph,
-which always converges: the single-scan case reviewed in Williams and Lau, Multiple scan data association by
-convex variational inference, arXiv:1607.07942.
+The probability of each link is its marginal over all ways to link (detector/assignment.py).
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.assignment import Candidates, best, marginals, propagated
 from detector.loadings.beliefs import StayBelief
 from detector.loadings.identity import Identity
 from detector.loadings.tables import ZoneLooks
@@ -104,12 +103,12 @@ def link(looks: ZoneLooks, pairs: Pairs, stay_days: float, recall: float) -> Lin
         recall: chance that a vessel that is there is seen in a usable look.
     """
     n = len(looks.look)
-    one, other, log_odds = _likely(pairs, stay_days, recall, _present(looks, recall))
-    after = _matching(n, one, other, log_odds)
-    marginal, probability, began = _marginals(n, one, other, np.exp(np.clip(log_odds, -40, 40)))
-    chosen = after[one] == other
-    probability[one[chosen]] = marginal[chosen]
-    return Links(after, probability, began)
+    likely = _likely(pairs, n, stay_days, recall, _present(looks, recall))
+    chosen, found = best(likely), marginals(likely)
+    after, probability = np.full(n, -1, np.int64), found.row_alone.copy()
+    after[likely.row[chosen]] = likely.column[chosen]
+    probability[likely.row[chosen]] = found.pair[chosen]
+    return Links(after, probability, found.column_alone)
 
 
 def fit_stay(looks: ZoneLooks, pairs: Pairs, recall: float) -> float:
@@ -128,15 +127,15 @@ def fit_stay(looks: ZoneLooks, pairs: Pairs, recall: float) -> float:
     gap = looks.times[next_look[looks.look[at_risk]]] - looks.times[looks.look[at_risk]]
     stayed = recall * np.exp(-gap[:, None] / grid)
     for _ in range(20):
-        one, other, log_odds = _likely(pairs, stay, recall, present)
-        marginal, _, _ = _marginals(n, one, other, np.exp(np.clip(log_odds, -40, 40)))
-        to_next = looks.look[other] == next_look[looks.look[one]]
-        again = np.bincount(one[to_next], marginal[to_next], n)[at_risk].clip(0, 1)[:, None]
+        likely = _likely(pairs, n, stay, recall, present)
+        marginal = propagated(likely).pair  # near is enough for a sum over all links
+        to_next = looks.look[likely.column] == next_look[looks.look[likely.row]]
+        again = np.bincount(likely.row[to_next], marginal[to_next], n)[at_risk].clip(0, 1)[:, None]
         likelihood = (again * np.log(stayed) + (1 - again) * np.log1p(-stayed)).sum(axis=0)
-        best = float(grid[np.argmax(likelihood + belief.log_weight(grid))])
-        if best == stay:
+        likeliest = float(grid[np.argmax(likelihood + belief.log_weight(grid))])
+        if likeliest == stay:
             break
-        stay = best
+        stay = likeliest
     return stay
 
 
@@ -151,8 +150,8 @@ def _next_usable(looks: ZoneLooks) -> Ints:
     return following
 
 
-def _likely(pairs: Pairs, stay_days: float, recall: float, present: float) -> tuple[Ints, Ints, Floats]:
-    """Pairs that are worth a thought, and the log odds of each.
+def _likely(pairs: Pairs, n: int, stay_days: float, recall: float, present: float) -> Candidates:
+    """Pairs that are worth a thought, earlier sightings as rows and later ones as columns, with their odds.
 
     The odds weigh "it stayed, was missed in the looks between and seen again" against "it was not seen again,
     and the other is one of the ships that came since": of the mean number of ships present, the share
@@ -164,7 +163,7 @@ def _likely(pairs: Pairs, stay_days: float, recall: float, present: float) -> tu
     odds = np.log(again / (1 - again)) + pairs.missed * np.log(1 - recall)
     odds += pairs.log_ratio - np.log(np.maximum(present * (1 - stayed), 1e-6))
     likely = odds > _UNLIKELY
-    return pairs.one[likely], pairs.other[likely], odds[likely]
+    return Candidates(pairs.one[likely], pairs.other[likely], odds[likely], (n, n))
 
 
 def _present(looks: ZoneLooks, recall: float) -> float:
@@ -172,47 +171,3 @@ def _present(looks: ZoneLooks, recall: float) -> float:
     usable = max(int(looks.usable.sum()), 1)
     seen = int(looks.usable[looks.look].sum())
     return float(np.clip((seen + 0.5) / (usable * recall), 0.05, looks.zone.capacity))
-
-
-def _matching(n: int, one: Ints, other: Ints, log_odds: Floats) -> Ints:
-    """The successor of each sighting, -1 for none, with the largest sum of log odds."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
-
-    after = np.full(n, -1, np.int64)
-    good = log_odds > 0  # a link against the odds never raises the sum
-    if not good.any():
-        return after
-    starts, row = np.unique(one[good], return_inverse=True)
-    ends, column = np.unique(other[good], return_inverse=True)
-    # Each start has a column of its own, at no gain, for "no successor". The solver takes a missing entry and a
-    # weight of zero for the same, so that column weighs 1 and a link 1 plus its gain.
-    own = np.arange(len(starts))
-    weights = np.concatenate([1 + log_odds[good], np.ones(len(starts))])
-    graph = coo_matrix(
-        (weights, (np.concatenate([row, own]), np.concatenate([column, len(ends) + own]))),
-        shape=(len(starts), len(ends) + len(starts)),
-    ).tocsr()
-    rows, columns = min_weight_full_bipartite_matching(graph, maximize=True)
-    linked = columns < len(ends)
-    after[starts[rows[linked]]] = ends[columns[linked]]
-    return after
-
-
-def _marginals(n: int, one: Ints, other: Ints, odds: Floats) -> tuple[Floats, Floats, Floats]:
-    """Marginal probability of each link, of no successor and of no predecessor, by belief propagation."""
-    down = np.ones(len(odds))
-    for _ in range(200):
-        offered = odds * down
-        up = odds / (1 + np.bincount(one, offered, n)[one] - offered)
-        new = 1 / (1 + np.bincount(other, up, n)[other] - up)
-        change = np.abs(new - down).max(initial=0.0)
-        down = new
-        if change < 1e-6:
-            break
-    offered = odds * down
-    ended = 1 / (1 + np.bincount(one, offered, n))
-    marginal = offered * ended[one]
-    up = odds / (1 + np.bincount(one, offered, n)[one] - offered)
-    began = 1 / (1 + np.bincount(other, up, n))
-    return marginal, ended, began

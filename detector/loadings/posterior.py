@@ -1,4 +1,4 @@
-"""What the models of berths and of anchorages hand to the estimate."""
+"""What the estimate asks of the models of berths and of anchorages, and what they hand back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,24 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from detector.loadings.beliefs import SeeingBelief, StayBelief
+from detector.loadings.series import ZoneSeries
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a model is asked: how many visits began in each span of a series, under beliefs.
+
+    Attributes:
+        spans: (p, 2) days. draws: how many are wanted.
+    """
+
+    series: ZoneSeries
+    belief: StayBelief
+    seeing: SeeingBelief
+    spans: NDArray[np.float64]
+    draws: int
 
 
 @dataclass(frozen=True)
@@ -26,6 +44,12 @@ class Posterior:
     recall: NDArray[np.float64]
     shape: int
     sensitivity: NDArray[np.float64]
+
+
+def pick(weight: NDArray[np.floating], uniform: NDArray[np.float64]) -> NDArray[np.int64]:
+    """For each of n draws one of k options, with probability in proportion to weight (k, n), by numbers from 0 to 1."""
+    cumulated = np.cumsum(weight, axis=0, dtype=np.float64)
+    return np.asarray((cumulated < uniform * cumulated[-1]).sum(axis=0))
 
 
 def systematic(weight: NDArray[np.float64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:

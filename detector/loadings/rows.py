@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detector.loadings.beliefs import StayBelief
 from detector.loadings.sites import Zone
@@ -106,6 +107,13 @@ def zone_rows(
         row["note"] = "; ".join(note for note in notes if note)
         rows.append(row)
     return rows
+
+
+def began_within(visits: Sequence[Mapping[str, Any]], spans: Sequence[Span]) -> NDArray[np.int64]:
+    """Visits first seen in each span that cannot have begun before it: the look before, in the same span, did not show them."""
+    seen = np.array([days_of(visit["first_seen"]) for visit in visits], float)
+    began = np.array([days_of(visit["arrived_after"]) for visit in visits], float)
+    return np.array([((began >= span.counted[0]) & (seen < span.counted[1])).sum() for span in spans], np.int64)
 
 
 def _estimated(estimate: ZoneEstimate, number: int) -> dict[str, Any]:

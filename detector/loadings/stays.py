@@ -63,10 +63,11 @@ class StayTables:
         return StayTables(
             mean_days=self.mean_days[stays],
             shape=self.shape[stays],
-            total=self.total[..., columns],
-            same=self.same[..., columns],
-            spectrum=None if self.spectrum is None else self.spectrum[:, :, :, columns],
-            stationary=self.stationary[:, columns],
+            # `take` and not an index: it leaves neighbours in memory neighbours.
+            total=self.total.take(columns, axis=-1),
+            same=self.same.take(columns, axis=-1),
+            spectrum=None if self.spectrum is None else self.spectrum.take(columns, axis=3),
+            stationary=self.stationary.take(columns, axis=-1),
         )
 
     def started(

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.geometry import metres_per_degree
 from detector.loadings.identity import Errors, Identity, Sightings
 from detector.loadings.links import Links
 from detector.loadings.series import ZoneSeries
 from detector.loadings.tables import ZoneLooks
+from detector.plane import Plane
 from detector.textformats import Kind
 
 Floats = NDArray[np.float64]
@@ -41,10 +43,9 @@ def sightings_of(looks: ZoneLooks) -> Sightings:
     """The vessels of a zone as measurements, in metres about the middle of the zone."""
     vessels = looks.vessels
     centre = looks.zone.polygon.centroid
-    east, north = _metres_a_degree(centre.y)
     return Sightings(
         days=looks.times[looks.look],
-        xy=np.column_stack([(vessels["lon"] - centre.x) * east, (vessels["lat"] - centre.y) * north]),
+        xy=np.column_stack(Plane(centre.x, centre.y).forward(vessels["lon"], vessels["lat"])),
         length_m=vessels["length_m"],
         width_m=vessels["width_m"],
         axis_deg=vessels["heading_deg"] % 180,
@@ -53,17 +54,9 @@ def sightings_of(looks: ZoneLooks) -> Sightings:
 
 def identity_of(looks: ZoneLooks, errors: Errors | None = None) -> Identity:
     """Same-ship ratios of the vessels of a zone."""
-    east, north = _metres_a_degree(looks.zone.polygon.centroid.y)
+    east, north = metres_per_degree(looks.zone.polygon.centroid.y)
     area = looks.zone.polygon.area * east * north
     return Identity(sightings_of(looks), looks.zone.kind, area, errors)
-
-
-def _metres_a_degree(lat: float) -> tuple[float, float]:
-    """Metres a degree of longitude and of latitude on the WGS84 ellipsoid (series of its meridian arc)."""
-    phi = np.radians(lat)
-    north = 111132.95 - 559.85 * np.cos(2 * phi) + 1.175 * np.cos(4 * phi)
-    east = 111412.88 * np.cos(phi) - 93.50 * np.cos(3 * phi) + 0.118 * np.cos(5 * phi)
-    return float(east), float(north)
 
 
 def zone_series(looks: ZoneLooks, identity: Identity, start: float, end: float) -> ZoneSeries:
@@ -73,10 +66,10 @@ def zone_series(looks: ZoneLooks, identity: Identity, start: float, end: float) 
     """
     usable = np.flatnonzero(looks.usable)
     seen = [_surest(looks, index) for index in usable.tolist()]
-    ratios = []
-    for before, after in zip(seen[:-1], seen[1:], strict=True):
-        one, other = np.meshgrid(before, after, indexing="ij")
-        ratios.append(identity.log_ratio(one.ravel(), other.ravel()).reshape(one.shape))
+    pairs = [np.meshgrid(*both, indexing="ij") for both in zip(seen[:-1], seen[1:], strict=True)]
+    one, other = (np.concatenate([np.empty(0, np.int64), *(p[i].ravel() for p in pairs)]) for i in (0, 1))
+    parts = np.split(identity.log_ratio(one, other), np.cumsum([p[0].size for p in pairs])[:-1])
+    ratios = [part.reshape(p[0].shape) for part, p in zip(parts, pairs, strict=True)] if pairs else []
     last = _last_ratio(seen, identity) if looks.zone.capacity == 1 else None
     return ZoneSeries(
         zone_id=looks.zone.id,

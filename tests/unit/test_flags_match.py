@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from detector.errors import ConfigError
 from detector.flags.aisdata import AisData, Particulars
 from detector.flags.coverage import Covering, coverage
-from detector.flags.match import Hulls, Matching, _assign, _marginals, match
-from detector.flags.plane import Plane
+from detector.flags.match import Hulls, Matching, match
 from detector.flags.tracks import KNOT, targets_at
+from detector.plane import Plane
 
 PLANE = Plane(10.5, 56.0)
 
@@ -104,39 +99,7 @@ def test_one_mmsi_in_two_places_is_two_ships():
     assert targets_at(ais(one_stray), 100, PLANE, 600).elsewhere_km[0] == 0
 
 
-# ---- the assignment
-
-
-def brute_force(weight: np.ndarray) -> tuple[np.ndarray, float]:
-    """Pair probabilities over all one-to-one assignments, and the largest product."""
-    n, m = weight.shape
-    total, pairs, best = 0.0, np.zeros((n, m)), 0.0
-    for choice in itertools.product(range(-1, m), repeat=n):
-        taken = [c for c in choice if c >= 0]
-        if len(taken) != len(set(taken)):
-            continue
-        product = float(np.prod([weight[i, c] for i, c in enumerate(choice) if c >= 0]))
-        total += product
-        best = max(best, product)
-        for i, c in enumerate(choice):
-            if c >= 0:
-                pairs[i, c] += product
-    return pairs / total, best
-
-
-@settings(max_examples=40, deadline=None)
-@given(arrays(float, (3, 3), elements=st.floats(0.01, 50)))
-def test_probabilities_and_assignment_agree_with_counting_all(weight):
-    hull, target = np.divmod(np.arange(9), 3)
-    pairs, unmatched = _marginals(weight.ravel(), hull, target, (3, 3))
-    exact, best = brute_force(weight)
-    assert (
-        np.abs(pairs.reshape(3, 3) - exact).max() < 0.3
-    )  # belief propagation is approximate where there are loops
-    assert pairs.reshape(3, 3).sum(axis=1) + unmatched == pytest.approx(1)
-    chosen = _assign(weight.ravel(), hull, target, (3, 3))
-    assert len(set(hull[chosen])) == len(set(target[chosen])) == len(chosen)
-    assert np.prod(weight.ravel()[chosen]) == pytest.approx(best)
+# ---- the match
 
 
 def still(points) -> AisData:
@@ -185,6 +148,18 @@ def test_a_common_shift_of_ships_under_way_is_found():
     )
     assert m.shift_s == pytest.approx(late, abs=1)
     assert (m.target == np.arange(30)).all() and (m.probability > 0.8).all()
+
+
+@pytest.mark.parametrize("error", [8.0, 20.0, 40.0])
+def test_the_error_of_places_is_asked_of_the_scene(error):
+    """A hull 90 m from a lone ship: whether it may be that ship depends on how far the other hulls lie from theirs."""
+    rng = np.random.default_rng(3)
+    spots = [(0, 0), *((3000 * i, 9000) for i in range(60))]
+    t = targets_at(still(spots), 0, PLANE, 60)
+    x, y = t.x + rng.normal(0, error, 61), t.y + rng.normal(0, error, 61)
+    x[0], y[0] = 90.0, 0.0
+    alone = match(hulls(x, y), t, Matching()).unmatched[0]
+    assert alone > 0.9 if error == 8.0 else alone < 0.5
 
 
 def test_nothing_to_match():

@@ -12,7 +12,8 @@ from rasterio.crs import CRS
 
 from detector.boxes import measure
 from detector.errors import GeoreferenceError
-from detector.geometry import Grid, Window
+from detector.geometry import Grid, Window, metres_per_degree
+from detector.plane import Plane
 
 GEOD = Geod(ellps="WGS84")
 NAMPO = (125.40, 38.72)
@@ -128,3 +129,21 @@ def test_a_place_off_the_earth() -> None:
     grid = Grid(CRS.from_epsg(32651), Affine(10, 0, 1e12, 0, -10, 1e12), 10, 10)
     with pytest.raises(GeoreferenceError, match="Earth"):
         grid.pixel_size()
+
+
+def test_metres_per_degree_are_those_of_the_ellipsoid():
+    for lat in (-75.0, -30.0, 0.0, 38.7, 60.0):
+        east, north = metres_per_degree(lat)
+        assert east == pytest.approx(GEOD.inv(10, lat, 10.001, lat)[2] * 1000, rel=1e-5)
+        assert north == pytest.approx(GEOD.inv(10, lat - 0.0005, 10, lat + 0.0005)[2] * 1000, rel=1e-5)
+
+
+@pytest.mark.parametrize(("lon", "lat"), [(24.0, 54.5), (179.9, -20.0)])
+def test_the_local_plane_is_true_to_the_ellipsoid(lon, lat):
+    plane = Plane(lon, lat)
+    there, beyond = (lon + 0.4, lat + 0.1), (lon + 0.4005, lat + 0.1012)
+    x, y = plane.forward(*np.transpose([there, beyond]))
+    assert np.hypot(*np.diff([x, y])[:, 0]) == pytest.approx(GEOD.inv(*there, *beyond)[2], rel=1e-4)
+    again = plane.inverse(x, y)
+    np.testing.assert_allclose((again[0] - lon) % 360, [0.4, 0.4005], atol=1e-9)
+    np.testing.assert_allclose(again[1], [there[1], beyond[1]], atol=1e-9)

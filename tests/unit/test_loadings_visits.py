@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.loadings.links import MOST_MISSED, Pairs, _marginals, _matching, fit_stay, link, pairs_of
+from detector.loadings.links import MOST_MISSED, Pairs, fit_stay, link, pairs_of
 from detector.loadings.tables import read_tables
 from detector.loadings.visits import COLUMNS, identity_of, visit_rows, zone_series
 from tests.timelines import LON, Ship, calls, detections, look, scene_id, site, tables, vessel, when, zone
@@ -63,45 +63,6 @@ def test_ships_side_by_side_keep_their_places():
     found = visits(rows, looks, zone(capacity=2), stay=5)
     places = sorted((visit["first_seen"], visit["geometry"].centroid.x > LON) for visit in found)
     assert places == [(when(2), False), (when(4), True), (when(10), False)]
-
-
-def test_links_are_chosen_together_and_not_one_after_the_other():
-    # The nearest pair alone would take b from its only partner: greedy 5.0 + nothing, together 4.5 + 4.5.
-    one, other = np.array([0, 0, 1]), np.array([2, 3, 2])
-    after = _matching(4, one, other, np.array([5.0, 4.5, 4.5]))
-    assert after.tolist() == [3, 2, -1, -1]
-
-
-def test_nothing_is_linked_against_the_odds():
-    assert _matching(2, np.array([0]), np.array([1]), np.array([-0.1])).tolist() == [-1, -1]
-    assert _matching(2, np.array([0]), np.array([1]), np.array([0.1])).tolist() == [1, -1]
-
-
-@given(st.lists(st.floats(-4, 4), min_size=9, max_size=9))
-@settings(deadline=None, max_examples=20)
-def test_the_matching_is_the_best_and_marginals_are_near_those_of_all_matchings(log_odds):
-    """Three sightings then three: against every one of the 34 ways to link them."""
-    from itertools import permutations
-
-    gains = np.array(log_odds).reshape(3, 3)
-    ways = {tuple(sorted((i, to) for i, to in enumerate(way) if to < 3)) for way in permutations(range(6), 3)}
-    assert len(ways) == 34
-    total = {way: sum(gains[pair] for pair in way) for way in ways}
-    one, other = np.repeat(np.arange(3), 3), np.tile(np.arange(3, 6), 3)
-    after = _matching(6, one, other, gains.ravel())
-    chosen = sum(gains[i, after[i] - 3] for i in range(3) if after[i] >= 0)
-    assert chosen == pytest.approx(max(total.values()))
-    weights = {way: np.exp(gain) for way, gain in total.items()}
-    exact = np.zeros((3, 3))
-    for way, weight in weights.items():
-        for pair in way:
-            exact[pair] += weight / sum(weights.values())
-    marginal, ended, began = _marginals(6, one, other, np.exp(gains.ravel()))
-    # On a loop of strong links belief propagation is only near.
-    np.testing.assert_allclose(marginal.reshape(3, 3), exact, atol=0.2)
-    assert np.abs(marginal.reshape(3, 3) - exact).mean() < 0.08
-    np.testing.assert_allclose(ended[:3], 1 - marginal.reshape(3, 3).sum(axis=1), atol=1e-4)
-    np.testing.assert_allclose(began[3:], 1 - marginal.reshape(3, 3).sum(axis=0), atol=1e-4)
 
 
 def links_of_painted_berths(series):

@@ -12,7 +12,6 @@ from training import bootstrap, curves, scores
 from training.matching import (
     FALSE_ALARM,
     IGNORED,
-    LocalPlane,
     SceneBoxes,
     average_precision,
     axis_error,
@@ -103,16 +102,6 @@ def test_long_side(heading: float) -> None:
     length, axis = long_side(np.array([box(5, 5, 80, 12, heading), np.roll(box(5, 5, 80, 12, heading), 1, axis=0)]))
     np.testing.assert_allclose(length, 80)
     np.testing.assert_allclose(axis_error(axis, np.full(2, heading)), 0, atol=1e-9)
-
-
-def test_local_plane_is_true_to_the_ellipsoid() -> None:
-    from pyproj import Geod
-
-    plane = LocalPlane(24.0, 54.5)
-    points = np.array([[24.4, 54.6], [24.4005, 54.6012]])
-    x, y = plane(points)
-    _, _, metres = Geod(ellps="WGS84").inv(*points[0], *points[1])
-    assert np.hypot(*(x - y)) == pytest.approx(metres, rel=1e-4)
 
 
 def brute_force_ap(hits: list[bool], labels: int) -> float:
