@@ -30,12 +30,20 @@ BAND_SETS: Mapping[str, tuple[str, ...]] = {
 }
 #: Metres. Narrower boxes get no score: their pixels are half water and the rest cannot be trusted (docs/coal.md).
 LEAST_WIDTH_M = 10.0
+#: Metres. Nor do shorter ones: no barge that carries coal is that small, and dark tugs and fishing boats look like it.
+LEAST_LENGTH_M = 35.0
 #: Reflectance. A box whose pixels differ less from what lies beside it shows no hull.
 LEAST_CONTRAST = 0.008
+#: Share of the light of what lies beside a hull that is taken for haze, which lies over the hull too, and the most of
+#: that light (reflectance) that can be water and haze; a quay or a neighbour is brighter.
+HAZE_SHARE = 0.3
+MOST_WATER = 0.06
 #: Metres. Longest box that is called a barge: the largest coal barges are 100 m to 130 m (330 ft and more); a laden bulk
 #: carrier keeps the class `vessel` and shows its cargo in `coal_score`.
-BARGE_LENGTH_M = (35.0, 135.0)
-BARGE_SLENDER = 8.5
+BARGE_LENGTH_M = (LEAST_LENGTH_M, 135.0)
+#: Length over width of a barge's box: barges are 3.5 to 6.2 times as long as wide, boxes of narrow ones are drawn too wide;
+#: stubbier ones are two hulls or a part of one.
+BARGE_SLENDER = (2.4, 8.5)
 _MODEL = Path(__file__).with_name("coal.json")
 
 
@@ -72,7 +80,8 @@ def band_set(bands: tuple[str, ...]) -> str | None:
 def coal_score(scene: Scene, corners: Floats) -> NDArray[np.float64]:
     """How much the hull in each box (n, 4, 2 in scene pixels) looks as if it shows coal, 0–1.
 
-    NaN where the pixels cannot tell: a box narrower than `LEAST_WIDTH_M`, no data, or red, green or blue missing.
+    NaN where the pixels cannot tell: a box narrower than `LEAST_WIDTH_M` or shorter than `LEAST_LENGTH_M`, no data, or
+    red, green or blue missing.
     A scene of true colour alone gets a score too, of less worth (docs/coal.md).
     """
     chosen = band_set(scene.bands)
@@ -92,10 +101,16 @@ def coal_barge(
     chosen = band_set(bands)
     if chosen is None:
         return np.zeros(len(scores), bool)
-    size = (length_m >= BARGE_LENGTH_M[0]) & (length_m <= BARGE_LENGTH_M[1])
-    size &= length_m <= BARGE_SLENDER * width_m
     with np.errstate(invalid="ignore"):
-        return np.asarray(size & (scores >= models()[chosen].threshold))
+        return np.asarray(barge_sized(length_m, width_m) & (scores >= models()[chosen].threshold))
+
+
+def barge_sized(length_m: Floats, width_m: Floats) -> NDArray[np.bool_]:
+    """Which boxes have the size of a barge, whatever they show."""
+    size = (length_m >= BARGE_LENGTH_M[0]) & (length_m <= BARGE_LENGTH_M[1])
+    return np.asarray(
+        size & (length_m >= BARGE_SLENDER[0] * width_m) & (length_m <= BARGE_SLENDER[1] * width_m)
+    )
 
 
 def features(scene: Scene, corners: Floats, chosen: str) -> dict[str, NDArray[np.float64]]:
@@ -106,7 +121,7 @@ def features(scene: Scene, corners: Floats, chosen: str) -> dict[str, NDArray[np
     # From top to bottom, so that blocks of the file that were decoded for one box serve its neighbours.
     for i in np.argsort(corners[:, :, 1].mean(axis=1)):
         sides = np.hypot(*((corners[i, 1:3] - corners[i, 0:2]) * size).T)
-        if sides.min() < LEAST_WIDTH_M:
+        if sides.min() < LEAST_WIDTH_M or sides.max() < LEAST_LENGTH_M:
             continue
         low, high = reach(corners[i], size)
         window = Window(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
@@ -137,7 +152,8 @@ def hull_features(hull: Hull, bands: tuple[str, ...]) -> dict[str, float]:
     """Features of one hull; each is larger the more it speaks for coal.
 
     Two spectra stand for the hull: the middle of its sections, and the mean of the darker half of them, for a barge
-    may be part loaded and has a house. `light` is the mean of all bands but B11.
+    may be part loaded and has a house. Haze is taken off both by dark-object subtraction (Chavez 1988, Remote Sens.
+    Environ. 24, 459), in part only, for water has some light of its own. `light` is the mean of all bands but B11.
 
     dark, dark_half: minus the logarithm of light over 0.05.
     grey, grey_half: minus the spread of blue, green and red over their mean.
@@ -145,9 +161,11 @@ def hull_features(hull: Hull, bands: tuple[str, ...]) -> dict[str, float]:
     dark_swir: minus the logarithm of B11 over 0.08.  swir_rise: logarithm of B11 over light (darker half both).
     """
     tens = [k for k, band in enumerate(bands) if band != "B11"]
-    order = np.argsort(hull.material[tens].mean(axis=0))
-    half = hull.material[:, order[: max(1, round(len(order) / 2))]].mean(axis=1)
-    middle = np.median(hull.material, axis=1)
+    beside = np.median(hull.material, axis=1) - hull.contrast
+    material = hull.material - HAZE_SHARE * np.clip(beside, 0.0, MOST_WATER)[:, None]
+    order = np.argsort(material[tens].mean(axis=0))
+    half = material[:, order[: max(1, round(len(order) / 2))]].mean(axis=1)
+    middle = np.median(material, axis=1)
     found = {}
     for ending, spectrum in (("", middle), ("_half", half)):
         colour = spectrum[[bands.index(band) for band in ("B02", "B03", "B04")]]

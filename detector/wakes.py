@@ -33,17 +33,25 @@ _OTHER_DEG = np.arange(40.0, 121.0, 10.0)
 #: One pixel counts for at most this many times the noise, so that a neighbour or a buoy is not a line.
 _CLIP = 4.0
 #: Least strength of a wake, in units of lines elsewhere, and by how much it must exceed the other end's (docs/coal.md).
-STRENGTH = 6.0
-RATIO = 1.8
+STRENGTH = 4.5
+RATIO = 2.5
 #: Least share of water on either side of a wake's first metres, and on the wake itself, which foam may hide.
 _WET_BESIDE = 0.9
-_WET_WAKE = 0.5
+_WET_WAKE = 0.85
 _NO_WATER = 12.0
 #: A wake begins at the hull and goes on: of its first metres, this share stands out by so much. A
 #: neighbour in line does not.
 _FIRST_M = 240.0
 _GOES_ON = 0.55
 _STANDS_OUT = 0.5
+#: Metres round another hull's box that are taken for it.
+_ROUND_M = 12.0
+#: A wake is strongest at its hull: of the stretch behind it (m), or up to the next hull if that is at least so many steps
+#: off, the first third stands out this many times as much as the others. So much (m) to the side belongs to it.
+_STRETCH_M = 210.0
+_LEAST_STEPS = 6
+_FADES = 1.0
+_ASIDE_M = 8.0
 _ALIKE = 6
 _ALIKE_DEG = 15.0
 
@@ -54,7 +62,8 @@ class Motion:
 
     Attributes:
         bow_deg: (n,) direction of the bow, degrees clockwise from true north, below 360; NaN where no wake tells it.
-        strength: (n,) of the line at the stronger end, in units of lines elsewhere; NaN where none could be measured.
+        strength: (n,) of the line at the stronger end, in units of lines elsewhere; NaN where none could be measured, 0
+            where a strong line is no wake.
         hulls: (n, 4, 2) boxes without the part that is wake, in scene pixels.
     """
 
@@ -84,7 +93,8 @@ def motion(scene: Scene, corners: Floats) -> Motion:
         if not infrared:
             with np.errstate(invalid="ignore"):
                 wet &= np.abs(surface) < _NO_WATER
-        ends = _strengths(surface, wet, corners[i] - low, size, infrared)
+        others = np.delete(corners, i, axis=0) - low
+        ends = _strengths(surface, _without(surface, others, size), wet, corners[i] - low, size, infrared)
         if ends is None:
             continue
         found.strength[i] = max(ends)
@@ -133,12 +143,31 @@ def _ends(box: Floats, size: Floats) -> tuple[Floats, Floats, float, float]:
     return first, second, sides[1], sides[0]
 
 
+def _without(surface: Floats, boxes: Floats, size: Floats) -> Floats:
+    """The surface with no data where boxes (n, 4, 2) of other hulls lie: a hull is no part of a wake."""
+    out = surface.copy()
+    for box in boxes:
+        low = np.maximum(np.floor(box.min(axis=0) - _ROUND_M / size), 0).astype(int)
+        high = np.ceil(box.max(axis=0) + _ROUND_M / size).astype(int)
+        patch = out[low[1] : max(high[1], 0), low[0] : max(high[0], 0)]
+        if not patch.size:
+            continue
+        first, second, length, width = _ends(box, size)
+        along = (first - second) * size / length
+        x = (np.arange(patch.shape[1]) + low[0] + 0.5 - (first[0] + second[0]) / 2) * size[0]
+        y = ((np.arange(patch.shape[0]) + low[1] + 0.5 - (first[1] + second[1]) / 2) * size[1])[:, None]
+        inside = np.abs(x * along[0] + y * along[1]) < length / 2 + _ROUND_M
+        patch[inside & (np.abs(y * along[0] - x * along[1]) < width / 2 + _ROUND_M)] = np.nan
+    return out
+
+
 def _strengths(
-    surface: Floats, wet: NDArray[np.bool_], box: Floats, size: Floats, infrared: bool
+    whole: Floats, surface: Floats, wet: NDArray[np.bool_], box: Floats, size: Floats, infrared: bool
 ) -> tuple[float, float] | None:
     """Strength of the wake behind either end, in units of lines elsewhere; None where little is known.
 
-    0 behind an end that has no open water: there every quay and mole is a line.
+    0 behind an end that has no open water, where every quay and mole is a line, and where the line does not fade, as that
+    to a tug or to another ship ahead. `whole` is the surface with all hulls, `surface` that without the others'.
     """
     first, second, length, _ = _ends(box, size)
     axis = (first - second) * size / length
@@ -153,16 +182,44 @@ def _strengths(
         return None
     # Their spread: the middle of the absolute values of a normal deviate is 0.67 of it. Never below the pixel noise.
     unit = max(float(np.median(elsewhere)) / 0.6745, 1.0)
+    directions = ((first, second, heading), (second, first, heading + 180.0))
     strengths = []
-    for end, bow, outward in ((first, second, heading), (second, first, heading + 180.0)):
+    for end, bow, outward in directions:
         trail = _lines(surface, end, _TRAIL_DEG + outward, size, _GAP_M, REACH_M)
         start = length + _GAP_M
         left = _lines(surface, bow, outward - _ARM_DEG, size, start, REACH_M)
         right = _lines(surface, bow, outward + _ARM_DEG, size, start, REACH_M)
         arms = np.sqrt(2.0) * np.minimum(left, right)
-        best = max(_most(np.abs(trail)), _most(arms))
-        strengths.append(best / unit if _open_water(wet, end, outward, size, foam=not infrared) else 0.0)
+        strengths.append(max(_most(np.abs(trail)), _most(arms)) / unit)
+    if max(strengths) >= STRENGTH:  # few hulls have anything worth a closer look
+        for k, (end, _, outward) in enumerate(directions):
+            if not _open_water(wet, end, outward, size, foam=not infrared) or not _fades(
+                whole, surface, end, outward, size
+            ):
+                strengths[k] = 0.0
     return strengths[0], strengths[1]
+
+
+def _fades(whole: Floats, surface: Floats, end: Floats, outward: float, size: Floats) -> bool:
+    """Whether what lies behind an end of the hull stands out most near that end, as its own wake does.
+
+    The wake of a tug ahead, or of any ship ahead, grows stronger from this hull towards that one; and a hull that has no
+    box of its own stands out more than the water before it. Behind the first hull with a box nothing is looked at.
+    """
+    from scipy.ndimage import map_coordinates
+
+    r = np.arange(2.0 * _GAP_M, _STRETCH_M, _STEP_M)
+    lanes = np.linspace(-1.0, 1.0, 7)[:, None] * (_ASIDE_M + r * np.tan(np.radians(_TRAIL_DEG[-1])))
+    angle = np.radians(outward)
+    x, y = r * np.cos(angle) - lanes * np.sin(angle), r * np.sin(angle) + lanes * np.cos(angle)
+    at = np.stack([end[1] + y / size[1] - 0.5, end[0] + x / size[0] - 0.5])
+    profile = np.abs(np.nan_to_num(map_coordinates(whole, at, order=1, cval=0.0))).max(axis=0)
+    hull = np.isnan(map_coordinates(surface, at[:, 2:5], order=1, cval=0.0)).any(axis=0)
+    stop = int(np.argmax(hull)) if hull.any() else len(r)
+    if stop < _LEAST_STEPS:
+        return False
+    near, middle, far = (float(part.mean()) for part in np.array_split(profile[:stop], 3))
+    return near >= _FADES * max(middle, far)
 
 
 def _open_water(wet: NDArray[np.bool_], end: Floats, outward: float, size: Floats, *, foam: bool) -> bool:

@@ -66,7 +66,8 @@ def main() -> None:
     taken, cpu = time.perf_counter() - begun, time.process_time() - cpu
     loadings = sum(e.total[0] for e in found.estimates.values() if e)
     print(
-        f"{given.berths} berths, {given.years:g} years, {len(looks)} looks, {len(vessels)} vessels: {cpu:.1f} s of the processor, {taken:.1f} s in all; "
+        f"{given.berths} berths, {given.years:g} years, {len(looks)} looks, {len(vessels)} vessels: {cpu:.1f} s of the "
+        f"processor, {taken:.1f} s in all; "
         f"{len(found.visit_rows)} visits seen, {loadings:.1f} loadings"
     )
     if given.profile:

@@ -65,6 +65,14 @@ def test_water_is_taken_out_of_mixed_pixels(beam: float) -> None:
         assert np.abs(middle - RUST[:4]).max() < np.abs(raw - RUST[:4]).max()
 
 
+def test_haze_that_lies_on_the_water_too_is_partly_taken_off() -> None:
+    haze = np.array((0.02, 0.026, 0.03, 0.014, 0.004), np.float32)[:, None, None]
+    bands = BANDS[:4]
+    clear, hazy = (coal_score(scene(pixels(COAL) + add, bands), BOX)[0] for add in (0.0 * haze, haze))
+    on_hull = pixels(COAL) + haze * (np.abs(pixels(COAL) - pixels(WATER)).max(axis=0) > 0.005)
+    assert clear >= hazy > coal_score(scene(on_hull, bands), BOX)[0]
+
+
 def test_brighter_or_more_coloured_is_never_more_like_coal() -> None:
     levels = [coal_score(scene(pixels(tuple(c * f for c in COAL))), BOX)[0] for f in (1.0, 1.5, 2.0, 3.0)]
     assert levels == sorted(levels, reverse=True)
@@ -74,10 +82,12 @@ def test_brighter_or_more_coloured_is_never_more_like_coal() -> None:
 def test_unknown_stays_unknown() -> None:
     far = corners_of(np.array([[500.0, 500.0, 9.0, 2.4, 0.0], [-40.0, 5.0, 9.0, 2.4, 0.0]]))
     narrow = corners_of(np.array([[32.0, 32.0, 6.0, 0.8, 0.0]]))
+    short = corners_of(np.array([[32.0, 32.0, 3.2, 1.6, 0.0]]))
     water = corners_of(np.array([[10.0, 12.0, 9.0, 2.4, 0.4]]))
     with scene(pixels(COAL)) as here:
         assert np.isnan(coal_score(here, far)).all()
         assert np.isnan(coal_score(here, narrow)).all()
+        assert np.isnan(coal_score(here, short)).all()
         assert np.isnan(coal_score(here, water)).all()  # nothing stands out there: no hull to judge
         assert coal_score(here, np.zeros((0, 4, 2))).shape == (0,)
     assert np.isnan(coal_score(scene(np.full((5, 64, 64), np.nan)), BOX)).all()
@@ -92,10 +102,10 @@ def test_boxes_keep_their_order() -> None:
 
 
 def test_class_needs_evidence_and_the_size_of_a_barge() -> None:
-    scores = np.array([0.99, 0.99, 0.05, np.nan, 0.99])
-    length = np.array([90.0, 180.0, 90.0, 90.0, 120.0])
-    width = np.array([24.0, 30.0, 24.0, 24.0, 11.0])
-    assert coal_barge(scores, BANDS, length, width).tolist() == [True, False, False, False, False]
+    scores = np.array([0.99, 0.99, 0.05, np.nan, 0.99, 0.99])
+    length = np.array([90.0, 180.0, 90.0, 90.0, 120.0, 60.0])
+    width = np.array([24.0, 30.0, 24.0, 24.0, 11.0, 30.0])
+    assert coal_barge(scores, BANDS, length, width).tolist() == [True, False, False, False, False, False]
     assert not coal_barge(scores, ("B04", "B03"), length, width).any()
 
 

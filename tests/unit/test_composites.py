@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from affine import Affine
 from rasterio.crs import CRS
 
 from detector.geometry import Grid
-from training.composites import FAMILIES, Port, compose
-from training.composites.fit import Samples, as_drawn, f1, fit
+from training.composites import FAMILIES, Port, compose, samples
+from training.composites.fit import f1, fit
 from training.composites.render import View, draw
+from training.composites.samples import Samples, as_drawn
+from training.labels import LabelledScene
 from training.simulate.hulls import Vessel
 from training.simulate.spectra import BANDS
 
@@ -77,6 +81,27 @@ def test_boxes_as_drawn_are_off_but_near() -> None:
     wide = np.hypot(*(drawn[:, 2] - drawn[:, 1]).T) * 10.0
     assert 24.0 < wide.mean() < 36.0
     assert np.abs(drawn.mean(axis=(0, 1)) - box.mean(axis=(0, 1))).max() < 0.1
+
+
+def test_a_port_that_is_done_is_not_made_again(
+    port: Port, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def once(*_: object) -> Port:
+        made.append(1)
+        return port
+
+    monkeypatch.setattr(samples, "read_port", once)
+    monkeypatch.setattr(samples, "real_samples", lambda *_: None)
+    scene = LabelledScene(Path("quay.tif"), "quay", [])
+    first, second, more = (
+        samples.port_samples(scene, FAMILIES["train"], count, 3, tmp_path / "kept") for count in (3, 3, 4)
+    )
+    assert len(made) == 2 and len(list((tmp_path / "kept").iterdir())) == 2
+    assert set(first) == {"swir", "nir", "colour"} and len(more["nir"].coal) > len(first["nir"].coal)
+    for name, values in first["nir"].values.items():
+        np.testing.assert_array_equal(values, second["nir"].values[name])
 
 
 def test_weights_are_never_negative_and_part_the_classes() -> None:

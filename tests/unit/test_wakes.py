@@ -7,7 +7,7 @@ import pytest
 from affine import Affine
 
 from detector.scene import Scene, open_scene
-from detector.wakes import _ends, _trimmed, motion, underway
+from detector.wakes import _ends, _fades, _trimmed, _without, motion, underway
 from training.simulate.canvas import Canvas
 from training.simulate.drawing import HullDrawing
 from training.simulate.hulls import Vessel
@@ -20,14 +20,16 @@ _PIXEL = np.array([10.0, 10.0])
 _WATER = (0.06, 0.07, 0.05, 0.02, 0.01)
 
 
-def painted(vessel: Vessel, seed: int = 1) -> Scene:
-    """A ship, with its wake if it moves, on open water with the sensor's noise."""
+def painted(*vessels: Vessel, seed: int = 1) -> Scene:
+    """Ships, with their wakes if they move, on open water with the sensor's noise."""
     canvas = Canvas(
         np.repeat(np.array(_WATER, np.float32), (_SIDE * 5) ** 2).reshape(5, _SIDE * 5, -1).copy(), 0.0, 0.0
     )
-    if vessel.speed_kn:
-        WakeDrawing(vessel, 0.5, 3.0).draw(canvas)
-    HullDrawing(vessel, (150.0, 45.0)).draw(canvas)
+    for vessel in vessels:
+        if vessel.speed_kn:
+            WakeDrawing(vessel, 0.5, 3.0).draw(canvas)
+    for vessel in vessels:
+        HullDrawing(vessel, (150.0, 45.0)).draw(canvas)
     pixels = fine_to_pixels(canvas.data)
     pixels += np.random.default_rng(seed).normal(0, 0.0015, pixels.shape).astype(np.float32)
     place = Affine(10, 0, 500_000, 0, -10, 4_300_000)  # on the central meridian: grid north is true north
@@ -60,9 +62,65 @@ def test_a_box_turned_round_gives_the_same_bow() -> None:
 @pytest.mark.parametrize("seed", range(2))
 def test_no_wake_no_bow(seed: int) -> None:
     vessel = ship(80.0 * seed, 0.0)
-    found = motion(painted(vessel, seed), box(vessel))
+    found = motion(painted(vessel, seed=seed), box(vessel))
     assert np.isnan(found.bow_deg[0]) and not underway(found.bow_deg).any()
     assert np.array_equal(found.hulls, box(vessel))
+
+
+@pytest.mark.parametrize("boxes", ["barge alone", "tug too"])
+def test_the_wake_of_a_tug_ahead_is_not_the_barges(boxes: str) -> None:
+    barge = Vessel(
+        "b", "barge", 700.0, 750.0, 50.0, 12.0, 90.0, "tow", 0.0, paint=3
+    )  # leaves none of its own
+    tug = Vessel("t", "tug", 700.0 + 25.0 + 140.0 + 15.0, 750.0, 30.0, 9.0, 90.0, "tow", 6.5, paint=5)
+    corners = np.concatenate([box(barge), box(tug)])[: 1 if boxes == "barge alone" else 2]
+    bows = motion(painted(barge, tug), corners).bow_deg
+    given = bows[np.isfinite(bows)]
+    assert (np.abs(given - 90.0) < 10.0).all()
+
+
+def line(profile: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A surface with a profile along a line towards larger columns, from a hull's end at (10, 20), and that end."""
+    surface = np.zeros((40, 60))
+    surface[18:22, 10 : 10 + len(profile)] = profile
+    return surface, np.array([10.0, 20.0])
+
+
+def test_a_wake_fades_and_a_line_to_another_hull_does_not() -> None:
+    steps = np.arange(30.0)
+    for profile, wake in (
+        (10.0 * np.exp(-steps / 20.0), True),
+        (-10.0 * np.exp(-steps / 20.0), True),
+        (3.0 * np.exp(steps / 12.0), False),
+        (np.where((steps > 11) & (steps < 15), 25.0, 2.0), False),
+    ):
+        surface, end = line(profile)
+        assert _fades(surface, surface, end, 0.0, _PIXEL) is wake
+
+
+def test_behind_the_next_hull_nothing_is_looked_at() -> None:
+    profile = 10.0 * np.exp(-np.arange(30.0) / 10.0)
+    profile[14:18] = 40.0
+    surface, end = line(profile)
+    other = np.array([[[24.0, 18.5], [28.0, 18.5], [28.0, 21.5], [24.0, 21.5]]])
+    assert not _fades(surface, surface, end, 0.0, _PIXEL)
+    assert _fades(surface, _without(surface, other, _PIXEL), end, 0.0, _PIXEL)
+    near = other - [10.0, 0.0]
+    assert not _fades(surface, _without(surface, near, _PIXEL), end, 0.0, _PIXEL)
+
+
+def test_other_hulls_are_taken_out_of_the_surface() -> None:
+    surface = np.ones((40, 60))
+    boxes = np.array(
+        [
+            [[20.0, 18.0], [30.0, 18.0], [30.0, 20.0], [20.0, 20.0]],
+            [[90.0, 5.0], [99.0, 5.0], [99.0, 7.0], [90.0, 7.0]],
+        ]
+    )
+    hidden = np.isnan(_without(surface, boxes, _PIXEL))
+    assert hidden[19, 20:30].all() and hidden[17:21, 19].all()
+    assert not hidden[:, :18].any() and not hidden[:16].any() and hidden.sum() < 80
+    assert not np.isnan(surface).any()
 
 
 def test_a_faint_wake_is_cut_off_the_box() -> None:

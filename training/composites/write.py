@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from training.composites.families import FAMILIES
-from training.composites.fit import FIT_PORTS, TEST_PORTS, read_ports
+from training.composites.fit import FIT_PORTS, TEST_PORTS
 from training.composites.ports import read_port
+from training.composites.samples import read_ports
 from training.composites.scene import Composite, compose
 from training.labels import Label
 from training.simulate.spectra import BANDS
