@@ -75,5 +75,13 @@ class QuotaError(FetchError):
     """The account at an imagery service has used up its allowance."""
 
 
+class StoreError(BargewatchError, ValueError):
+    """A store of a site cannot be used: it is something else, damaged, of a later version, or cannot be written."""
+
+
+class StoreBusyError(StoreError):
+    """Another process is writing the store."""
+
+
 class MissingDependencyError(BargewatchError, ImportError):
     """An optional package is needed for what was asked."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -121,6 +121,7 @@ def plan(
     max_cloud: float = 100.0,
     min_clear: float = MIN_CLEAR,
     refetch: bool = False,
+    wanted: Callable[[Overpass], bool] | None = None,
 ) -> Plan:
     """Search for the overpasses of a site between two days (both included), and see which are there already.
 
@@ -128,6 +129,7 @@ def plan(
         max_cloud: per cent; granules with more cloud over the whole tile are left out, and are no looks.
         min_clear: zones that are seen less than this share are not downloaded.
         refetch: take none as being there already.
+        wanted: leave out overpasses for which this is false, unlooked at.
 
     Raises:
         ConfigError: a setting out of range. FetchError: the source does not answer.
@@ -143,6 +145,8 @@ def plan(
     manifest = Manifest(Path(folder))
     todo, done = [], {}
     for overpass in overpasses(granules):
+        if wanted is not None and not wanted(overpass):
+            continue
         scene_id = overpass.scene_id(site.name)
         record = manifest.done(scene_id, _fingerprint(area, min_clear), overpass.tiles)
         if record is None or refetch:
@@ -152,7 +156,9 @@ def plan(
     return Plan(area, source, Path(folder), tuple(todo), done, min_clear)
 
 
-def fetch(plan: Plan, progress: Callable[[str], None] | None = None) -> Iterator[Fetched]:
+def fetch(
+    plan: Plan, progress: Callable[[str], None] | None = None
+) -> Generator[Fetched, None, None]:
     """Fetch what a plan lists, in the order of its dates; the looks table of the folder is kept up to date.
 
     A scene that fails does not stop the others, except where the account is at fault: then all others would fail

@@ -165,6 +165,15 @@ def random_names(count: int, rng: random.Random) -> list[str]:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "hit"),
+    [("YU SOM", True), ("YUSN", True), ("YU SOON", True), ("UY SON", True), ("YU SNO", True), ("GUSON", False),
+     ("YU TON", False), ("YU SON", True), ("YU SOLN", False), ("YON", False)],
+)  # fmt: skip
+def test_short_names_differ_by_slips_of_the_hand_alone(name, hit):
+    assert bool(Watchlist([Entry("list", None, ("YU SON",))]).find(name=name)) is hit
+
+
 @pytest.mark.real
 def test_at_most_one_of_ten_thousand_random_names_is_on_the_list(listed):
     watchlist = Watchlist(listed)
