@@ -37,6 +37,7 @@ __all__ = [
     "LoadingCount",
     "Scene",
     "Site",
+    "Store",
     "WeeklyPicture",
     "__version__",
     "count_loadings",
