@@ -110,7 +110,7 @@ def zone_rows(
 
 
 def began_within(visits: Sequence[Mapping[str, Any]], spans: Sequence[Span]) -> NDArray[np.int64]:
-    """Visits first seen in each span that cannot have begun before it: the look before, in the same span, did not show them."""
+    """Visits first seen in each span that cannot have begun before: the look before, in the same span, did not show them."""
     seen = np.array([days_of(visit["first_seen"]) for visit in visits], float)
     began = np.array([days_of(visit["arrived_after"]) for visit in visits], float)
     return np.array([((began >= span.counted[0]) & (seen < span.counted[1])).sum() for span in spans], np.int64)

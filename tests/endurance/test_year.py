@@ -47,12 +47,14 @@ def test_the_truth_lies_inside_the_interval(tmp_path: Path) -> None:
     print(f"truth {truth}, looks {year['usable_looks']} of {year['looks']} usable")
     with Store(store) as opened:
         assert len(opened.acquisitions()) == len(port.dates) == told["done"]
-        found = {a.acquired: a.vessels for a in opened.acquisitions().values()}
         clear = {row["acquired"] for row in opened.looks() if row["clear_fraction"] >= 0.99}
-    there = {f"{when:%Y-%m-%dT%H:%M:%SZ}": len(port.present(when)) for when in port.dates}
-    print(
-        f"vessels in clear looks: {sum(found[w] for w in clear)} found, {sum(there[w] for w in clear)} painted"
+        kept = opened.vessels().kept
+    found = sum(
+        zone is not None and when in clear
+        for when, zone in zip(kept["acquired"], kept["zone_id"], strict=True)
     )
+    there = sum(len(port.present(when)) for when in port.dates if f"{when:%Y-%m-%dT%H:%M:%SZ}" in clear)
+    print(f"vessels at the berths in clear looks: {found} found, {there} painted")
     assert year["usable_looks"] >= 70
     assert year["visits_seen"] <= truth
     assert year["loadings_low"] <= truth <= year["loadings_high"]
