@@ -36,7 +36,8 @@ def test_a_ship_seen_three_times_in_a_week_is_one():
     ships = [Ship(4, 30, length=170, x=-1500), Ship(4, 30, length=110, x=1500)]
     picture = seen(ships, [5.1, 7, 9, 12.1, 14])
     assert pick(picture) == [2, 2]
-    assert pick(picture, name="seen_low") == pick(picture, name="seen_high") == [2, 2]
+    assert pick(picture, name="seen_low") == [2, 2]
+    assert max(pick(picture, name="seen_high")) <= 3  # five looks do not exclude a ship of the same size in the same place
     assert [
         row["week_start"][:10] for row in picture.rows if row["zone_id"] is None and row["group"] == "all"
     ] == [

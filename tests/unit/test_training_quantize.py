@@ -61,7 +61,7 @@ def test_both_forms_see_the_same_ship(small: Path) -> None:
     window = np.full((1, 4, 384, 384), 62, np.uint8)
     window += np.random.default_rng(0).integers(0, 6, window.shape, dtype=np.uint8)
     window[:, :, 180:184, 150:176] = 190
-    outputs = [Network(find_weights(w), (384, 384), 1)(window)[0] for w in ("bargewatch-n2", small)]
+    outputs = [Network(find_weights(w), (384, 384), 1)(window)[0] for w in (registry()["default"], small)]
     best = int(outputs[0][4].argmax())
     assert outputs[0][4, best] > 0.3
     assert abs(outputs[0][4, best] - outputs[1][4, best]) < 0.2
