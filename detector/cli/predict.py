@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     "--chips", metavar="DIR", help="Also keep the pixels of each zone for `count --chips`; needs --site."
 )
 @click.option("--weights", metavar="W", help="Weights by name or path.  [default: those that ship]")
-@click.option("--confidence", type=click.FloatRange(0, 1), metavar="C", help="Least confidence, 0 to 1.")
+@click.option(
+    "--confidence", type=click.FloatRange(0, 1), metavar="C",
+    help="Least confidence, 0 to 1; lower finds more and errs more.  [default: goes with the weights]",
+)  # fmt: skip
 @click.option("--keep-rejected", is_flag=True, help="Keep rejected boxes, with the reason in `status`.")
 @click.option("--preview", metavar="PNG|DIR", help="Draw each scene with its vessels; a folder for several.")
 @click.option(
