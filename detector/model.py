@@ -252,6 +252,8 @@ def _openvino(content: bytes, window: tuple[int, int], threads: int | None) -> R
         "NUM_STREAMS": in_flight(threads),
         # What the file keeps in floating point is reckoned in 32 bits everywhere.
         "INFERENCE_PRECISION_HINT": "f32",
+        # Pinned, the threads of all processes of a machine would share its first processors.
+        "ENABLE_CPU_PINNING": False,
     }
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
