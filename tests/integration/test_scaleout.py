@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -76,7 +77,10 @@ def same(ours: list[SceneResult], theirs: list[SceneResult]) -> None:
         for name in ("scene_id", "acquired", "looks", "rejected", "windows", "skipped"):
             assert getattr(one, name) == getattr(other, name), name
         assert type(one.error) is type(other.error)
-        assert str(one.error) == str(other.error)
+        # How many bytes are missing depends on which part of a file GDAL reads first, which earlier reads change.
+        assert re.sub(r"\d+ bytes at offset \d+", "", str(one.error)) == re.sub(
+            r"\d+ bytes at offset \d+", "", str(other.error)
+        )
         if one.detections is None:
             assert other.detections is None
             continue
