@@ -1,9 +1,10 @@
-"""Whether a small box stands out from the sea around it, or is one whitecap among many.
+"""Whether a box stands out from the sea around it, or is made of whitecaps as they are all around.
 
-In rough or turbid water a network that has learnt ships of few pixels takes whitecaps for them, hundreds in a scene. A
-constant false alarm rate detector compares each candidate with the clutter around it (Crisp 2004, The State-of-the-Art in
-Ship Detection in Synthetic Aperture Radar Imagery, DSTO-RR-0272); here it judges the network's boxes. Contrast of
-either sign counts, since a coal barge on turbid water is the darker one.
+In rough or turbid water a network takes whitecaps for boats, and pairs of them for ships, hundreds in a scene. A constant
+false alarm rate detector compares each candidate with the clutter around it (Crisp 2004, The State-of-the-Art in Ship
+Detection in Synthetic Aperture Radar Imagery, DSTO-RR-0272); here it judges the network's boxes. What is compared is the
+mean over the box with the means over boxes of the same size and direction all around: a hull is different from end to
+end, two crests only at both ends. Contrast of either sign counts, since a coal barge on turbid water is the darker one.
 """
 
 from __future__ import annotations
@@ -13,41 +14,34 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-#: Only boxes up to this length are judged: crests and plumes are no longer.
-SMALL_M = 100.0
 #: Deviations of the clutter at which a box is certainly part of it, and from which it certainly is not.
 _PART, _APART = 6.0, 12.0
-_REACH = 40  # scene pixels around the middle of a box
-_SCALE = 15  # pixels over which the water's own brightness is taken
-_LEAST_WATER = 200  # pixels that the clutter is measured on
-_QUANTISED = 1.0  # encoded numbers: the least deviation
+_REACH = 45  # scene pixels around the middle of a box
+_SCALE = 31  # pixels over which the water's own brightness is taken
+_LEAST_WATER = 200  # places of boxes that the clutter is measured on
+_INSIDE, _BESIDE = 0.3, 3.0  # pixels around a box that are still hull, and that are not yet clutter
+_ROUNDING = 12**-0.5  # the deviation that whole numbers have at least
 
 
-def plausibility(
-    corners: Floats, lengths_m: Floats, pixels: NDArray[np.uint8], water: NDArray[np.bool_]
-) -> Floats:
+def plausibility(corners: Floats, pixels: NDArray[np.uint8], water: NDArray[np.bool_]) -> Floats:
     """Factors from 0 to 1 for the confidence of boxes (n, 4, 2) in pixels of a window.
 
-    1 for boxes longer than `SMALL_M`, for those that stand out by twelve deviations of the clutter, and where there is too
-    little water around to tell; 0 for those within six.
+    1 for boxes that stand out by twelve deviations of the clutter, and where there is too little water around to tell;
+    0 for those within six.
 
     Args:
         corners: boxes in pixels of the window.
-        lengths_m: their lengths on the ground.
         pixels: (4, height, width) encoded window; 0 is no data.
         water: (height, width) water mask of the window.
     """
-    out = np.ones(len(corners))
-    for i in np.flatnonzero(lengths_m <= SMALL_M):
-        ratio = _to_clutter(corners[i], pixels, water)
-        out[i] = np.clip((ratio - _PART) / (_APART - _PART), 0.0, 1.0)
-    return out
+    ratios = np.array([_to_clutter(box, pixels, water) for box in corners])
+    return np.clip((ratios - _PART) / (_APART - _PART), 0.0, 1.0)
 
 
 def _to_clutter(box: Floats, pixels: NDArray[np.uint8], water: NDArray[np.bool_]) -> float:
-    """The largest contrast in a box over the clutter's deviation, of the band where that is largest; inf: not known."""
+    """Contrast of a box over the deviation of such boxes around it, of the band where it is largest; inf: not known."""
     import shapely
-    from scipy import ndimage
+    from scipy import ndimage, signal
 
     middle = np.floor(box.mean(axis=0)).astype(int)
     low = np.clip(middle - _REACH, 0, None)
@@ -59,18 +53,23 @@ def _to_clutter(box: Floats, pixels: NDArray[np.uint8], water: NDArray[np.bool_]
     hull = shapely.Polygon(box - low)
     inside, near = (
         shapely.contains_xy(hull.buffer(margin), cols.ravel() + 0.5, rows.ravel() + 0.5).reshape(sea.shape)
-        for margin in (0.7, 3.0)
+        for margin in (_INSIDE, _BESIDE)
     )
     around = sea & ~near & (part > 0).any(axis=0)
     if around.sum() < _LEAST_WATER or not inside.any():
         return float("inf")
-    ratios = []
-    for band in part:
-        if not band.any():
-            continue
-        values = band.astype(np.float32)
-        local = ndimage.gaussian_filter(values, 0.8) - ndimage.uniform_filter(values, _SCALE)
-        middle_value = np.median(local[around])
-        deviation = 1.4826 * np.median(np.abs(local[around] - middle_value)) + _QUANTISED
-        ratios.append(np.abs(local[inside] - middle_value).max() / deviation)
-    return float(max(ratios))
+    bands = part[part.any(axis=(1, 2))].astype(np.float32)
+    share = ndimage.uniform_filter(around.astype(np.float32), _SCALE)
+    level = ndimage.uniform_filter(bands * around, (0, _SCALE, _SCALE)) / np.maximum(share, 1e-6)
+    contrast = np.where(share > 1e-6, bands - level, 0.0)
+    # The means of all boxes of this shape around; only those wholly on water count.
+    hit_rows, hit_cols = np.nonzero(inside)
+    shape = inside[hit_rows.min() : hit_rows.max() + 1, hit_cols.min() : hit_cols.max() + 1]
+    kernel = (shape / shape.sum()).astype(np.float32)[::-1, ::-1]
+    afloat = signal.fftconvolve(around.astype(np.float32), kernel, mode="same") > 0.95
+    if afloat.sum() < _LEAST_WATER:
+        return float("inf")
+    means = signal.fftconvolve(contrast * around, kernel[None], mode="same", axes=(1, 2))[:, afloat]
+    usual = np.median(means, axis=1)
+    deviation = 1.4826 * np.median(np.abs(means - usual[:, None]), axis=1) + _ROUNDING
+    return float((np.abs(contrast[:, inside].mean(axis=1) - usual) / deviation).max())

@@ -178,8 +178,7 @@ def _boxes_of(
     mine &= (centre >= 0).all(axis=1) & (centre < [tiling.width, tiling.height]).all(axis=1)
     boxes = boxes[mine]
     local = boxes.corners - np.array([window.col, window.row])
-    lengths = np.hypot(*((local[:, 0] - local[:, 3]) * pixel_m).T)
-    boxes.scores = boxes.scores * clutter.plausibility(local, lengths, piece.pixels, piece.water)
+    boxes.scores = boxes.scores * clutter.plausibility(local, piece.pixels, piece.water)
     return merge(boxes[boxes.scores >= confidence])
 
 

@@ -8,7 +8,8 @@ import pytest
 from detector.boxes import corners_of
 from detector.clutter import plausibility
 
-BOX = corners_of(np.array([[60.0, 60.0, 5.0, 3.0, 0.0]]))
+BOX = corners_of(np.array([[60.5, 60.5, 5.0, 3.0, 0.0]]))
+LONG = corners_of(np.array([[60.0, 60.0, 12.0, 2.0, 0.0]]))
 
 
 def sea(roughness: float, seed: int = 2) -> np.ndarray:
@@ -18,9 +19,9 @@ def sea(roughness: float, seed: int = 2) -> np.ndarray:
     return np.clip(70 + crests + rng.normal(0, 0.7, (4, 120, 120)), 1, 255).astype(np.uint8)
 
 
-def judged(window: np.ndarray, length_m: float = 50.0, water: bool = True) -> float:
+def judged(window: np.ndarray, box: np.ndarray = BOX, water: bool = True) -> float:
     mask = np.full(window.shape[1:], water)
-    [factor] = plausibility(BOX, np.array([length_m]), window, mask)
+    [factor] = plausibility(box, window, mask)
     return float(factor)
 
 
@@ -46,9 +47,20 @@ def test_the_same_ship_counts_less_the_rougher_the_sea() -> None:
     assert factors[0] == 1.0 and factors[-1] == 0.0
 
 
-def test_long_boxes_land_around_and_no_data_are_not_judged() -> None:
+def test_two_crests_among_many_make_no_ship_but_a_hull_between_them_does() -> None:
+    window = sea(3.0).astype(int)
+    for row, col in np.random.default_rng(3).integers(0, 118, (250, 2)):
+        window[:, row : row + 2, col : col + 2] += 25
+    window[:, 57:63, 52:68] = 70
+    window[:, 59:61, 54:56] += 40
+    window[:, 59:61, 64:66] += 40
+    assert judged(window.clip(1, 255).astype(np.uint8), LONG) < 0.5
+    window[:, 59:61, 56:64] += 40
+    assert judged(window.clip(1, 255).astype(np.uint8), LONG) == 1.0
+
+
+def test_land_around_and_no_data_are_not_judged() -> None:
     rough = sea(8.0)
-    assert judged(rough, length_m=150.0) == 1.0
     assert judged(rough, water=False) == 1.0
     assert judged(np.zeros_like(rough)) == 1.0
 
@@ -56,6 +68,6 @@ def test_long_boxes_land_around_and_no_data_are_not_judged() -> None:
 def test_no_boxes_and_boxes_at_the_edge() -> None:
     window = sea(1.0)
     mask = np.ones(window.shape[1:], bool)
-    assert plausibility(np.zeros((0, 4, 2)), np.zeros(0), window, mask).shape == (0,)
+    assert plausibility(np.zeros((0, 4, 2)), window, mask).shape == (0,)
     outside = BOX - 61.0
-    assert np.isfinite(plausibility(outside, np.array([50.0]), window, mask)).all()
+    assert np.isfinite(plausibility(outside, window, mask)).all()
