@@ -85,9 +85,9 @@ def decode(raw: NDArray[np.float32], confidence: float) -> tuple[Floats, Floats,
 def merge(boxes: Boxes, *, overlap: float = 0.3, inside: float = 0.65) -> Boxes:
     """Keep the most confident of boxes that show the same hull (greedy non-maximum suppression, any class).
 
-    Two boxes show the same hull when their intersection over union exceeds `overlap`, or when one lies inside
-    the other by more than `inside` of the smaller: a part of a hull, or hull and wake. Ships side by side
-    stay two.
+    Two boxes show the same hull when their intersection over union exceeds `overlap`, when one lies inside
+    the other by more than `inside` of the smaller (a part of a hull, or hull and wake), or when their centre lines
+    cross, as those of two hulls cannot. Ships side by side stay two.
 
     Overlaps are exact polygon areas of neighbours found by a spatial index, so the cost grows with the number
     of touching pairs and not with the square of the number of boxes. Ties are broken by place, so the order
@@ -107,6 +107,8 @@ def merge(boxes: Boxes, *, overlap: float = 0.3, inside: float = 0.65) -> Boxes:
     area = shapely.area(polygons)
     union = area[first] + area[second] - shared
     same = (shared > overlap * union) | (shared > inside * np.minimum(area[first], area[second]))
+    lines = _centre_lines(boxes.corners)
+    same |= shapely.crosses(lines[first], lines[second])
     rivals: dict[int, list[int]] = {}
     for i, j in zip(first[same], second[same], strict=True):
         rivals.setdefault(int(i), []).append(int(j))
@@ -115,6 +117,17 @@ def merge(boxes: Boxes, *, overlap: float = 0.3, inside: float = 0.65) -> Boxes:
         if keep[i]:
             keep[rivals.get(i, [])] = False
     return boxes[keep]
+
+
+def _centre_lines(corners: Floats) -> NDArray[np.object_]:
+    """The line along the middle of each box (n, 4, 2), less a tenth at both ends, where boxes may be too long."""
+    import shapely
+
+    sides = (corners + np.roll(corners, -1, axis=1)) / 2  # middles of the four sides
+    lines = np.stack([sides[:, [0, 2]], sides[:, [1, 3]]])
+    spans = np.linalg.norm(lines[:, :, 1] - lines[:, :, 0], axis=-1)
+    ends = lines[spans.argmax(axis=0), np.arange(len(corners))]
+    return np.asarray(shapely.linestrings(ends * 0.9 + ends[:, ::-1] * 0.1))
 
 
 @dataclass
