@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.loadings.links import MOST_MISSED, Pairs, fit_stay, link, pairs_of
+from detector.loadings.count import count_loadings
+from detector.loadings.links import MOST_MISSED, Pairs, fit_stay, link, pairs_of, still_there
 from detector.loadings.tables import read_tables
 from detector.loadings.visits import COLUMNS, identity_of, visit_rows, zone_series
 from tests.timelines import LON, Ship, calls, detections, look, scene_id, site, tables, vessel, when, zone
@@ -55,6 +58,43 @@ def test_a_month_of_cloud_between_two_sightings_parts_them():
     days = (0, 2, 4, 34, 36)
     rows, looks = tables([Ship(0, 100)], days, noise=0.4)
     assert len(visits(rows, looks, stay=3)) == 2
+
+
+def test_unusable_looks_do_not_carry_a_visit_over_months():
+    """Ten clouded looks between two sightings that are very much alike: over a month two ships, over two days one."""
+    for days, number in ((np.linspace(0, 33, 12), 2), (np.linspace(0, 2, 12), 1)):
+        rows, looks = tables([Ship(-1, 100)], days, clouds=set(days[1:-1]), noise=0.0)
+        found = zone_looks(rows, looks)
+        pairs = replace(pairs_of(found, identity_of(found)), log_ratio=np.array([14.0]))
+        assert len(visit_rows(found, link(found, pairs, 3.0, 0.85), "port")) == number
+        count = count_loadings(detections(rows), looks, site(zone(kind="area")), period="all")
+        assert count.loading_rows[0]["visits_seen"] == len(count.visit_rows) == number
+
+
+@pytest.mark.parametrize("stay_days", [(2.0, 4.0), None])
+def test_ships_of_a_zone_without_a_usable_look_are_not_linked_across_weeks(stay_days):
+    """A zone that reaches beyond the images: each look shows its ships, none is clear enough to miss one."""
+    rng = np.random.default_rng(0)
+    days = range(0, 80, 8)
+    crowd = [Ship(day - 1, day + 1, rng.uniform(120, 180), 25, *rng.uniform(-700, 700, 2))
+             for day in days for _ in range(10)]  # fmt: skip
+    rows, looks = tables(crowd, days)
+    for row in looks:
+        row["clear_fraction"] = 0.5
+    at = zone(kind="anchorage", capacity=20, stay_days=stay_days, size=(4000.0, 4000.0))
+    count = count_loadings(detections(rows), looks, site(at), period="all")
+    assert count.loading_rows[0]["visits_seen"] == len(count.visit_rows) >= 0.95 * len(crowd)
+
+
+def test_the_chance_to_be_still_there_falls_with_the_gap():
+    gaps = np.array([0.0, 1.0, 5.0, 30.0, 3000.0])
+    chance = still_there(gaps, 3.0)
+    assert chance[0] == pytest.approx(1.0)
+    assert (np.diff(chance) < 0).all() and chance[-2] < 1e-6 and chance[-1] > 0
+    rng = np.random.default_rng(0)
+    stays = rng.gamma(rng.integers(1, 4, 200_000), 1.5)  # one, two or three phases: three days on average
+    left = np.maximum(stays - 4.0, 0).mean() / stays.mean()  # seen at any time of the stay
+    assert still_there(np.array([4.0]), 3.0)[0] == pytest.approx(left, abs=0.01)
 
 
 def test_ships_side_by_side_keep_their_places():

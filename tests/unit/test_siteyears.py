@@ -73,6 +73,18 @@ def test_ratio_is_that_of_the_two_densities():
     assert np.exp(log_ratio(many[0], many[1])).mean() == pytest.approx(1.0, abs=0.05)
 
 
+def test_measurements_without_error_tell_ships_apart():
+    sharp, plain = (simulate(Setting(error=error, false_rate=0.0), 2) for error in (0.03, 1.0))
+    assert (sharp.begin == plain.begin).all() and (sharp.series.count == plain.series.count).all()
+    ratio = [np.concatenate([r.ravel() for r in site.series.same_log_ratio]) for site in (sharp, plain)]
+    assert (np.abs(ratio[0]) > 5).mean() > 0.95 > (np.abs(ratio[1]) > 5).mean()
+    same = np.searchsorted(sharp.begin, sharp.series.times, side="right")
+    linked = [
+        (a == b) for a, b, r in zip(same[:-1], same[1:], sharp.series.same_log_ratio, strict=True) if r.size
+    ]
+    assert ((ratio[0] > 0) == np.array(linked)).mean() > 0.99
+
+
 @pytest.mark.slow
 def test_small_calibration(capsys):
     """Far from proof, but an estimate that is twice too high or an interval half as wide fails here."""
@@ -83,6 +95,9 @@ def test_small_calibration(capsys):
     assert np.mean(covered) > 0.8
     assert abs(cells["all berths"]["estimate"]["bias"]) < 0.3
     assert cells["all berths"]["seen"]["bias"] < -0.3, "what is seen is a lower bound"
+    for name in ("all berths", "anchorage"):
+        row = cells[name]
+        assert row["estimate_true_stay"]["rmse"] < 1.2 * row["littles_law_true_stay"]["rmse"]
 
 
 def test_calibration_prints_a_table(capsys):

@@ -1,6 +1,6 @@
 """How good the estimate of loadings is, on simulated site-years: coverage, bias and error of every estimator.
 
-python -m training.simulate.calibrate [--quick] [--cells NAME ...] [--years N] [--jobs N] [--json]
+python -m training.simulate.calibrate [--quick] [--cells NAME ...] [--years N] [--jobs N] [--error FACTOR] [--json]
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import json
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.loadings.estimate import estimate
+from detector.loadings.beliefs import StayBelief
+from detector.loadings.estimate import ZoneEstimate, estimate
 from detector.loadings.littles_law import littles_law
 from training.simulate.siteyears import YEAR, Setting, SiteYears, simulate
 
@@ -55,41 +56,84 @@ CELLS: dict[str, Setting] = {
 }
 QUICK = ("base", "revisit 5 d", "season 0.8", "log-normal, CV 0.9", "belief a third high", "anchorage")
 
-ESTIMATORS = ("estimate", "littles_law_true_stay", "littles_law_belief", "horvitz_thompson", "seen")
+# The second is the estimate that knows what the third is given: the true mean stay, recall and false rate.
+ESTIMATORS = (
+    "estimate",
+    "estimate_true_stay",
+    "littles_law_true_stay",
+    "littles_law_belief",
+    "horvitz_thompson",
+    "seen",
+)
+_HEADS = ("estimate", "est., W true", "Little, W true", "Little, belief", "Horvitz-Th.", "seen")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One site-year: truth, the four other estimators, and the estimate's intervals for months, quarters and the year."""
+    """One site-year: truth, every estimator, and whether the estimate's intervals held months, quarters and the year.
+
+    Attributes:
+        known_covered: whether the interval of the year of the estimate with the true stay held it.
+        width: of the year's interval, relative. stay_ratio: mean stay, estimated by true.
+        belief_ratio: the middle of the belief by the true mean stay.
+    """
 
     cell: str
     values: dict[str, float]
     truth: float
     covered: dict[str, tuple[int, int]]
+    known_covered: bool
     width: float
     stay_ratio: float
+    belief_ratio: float
 
 
 def run(cell: str, setting: Setting, seed: int) -> Outcome | None:
     """Simulate and estimate one site-year; None where the estimate refused."""
     site = simulate(setting, seed)
     edges = np.linspace(0, setting.years * YEAR, round(12 * setting.years) + 1)
-    found = estimate(
-        site.series, list(zip(edges[:-1], edges[1:], strict=True)), recall=site.told_recall, seed=seed
-    )
+    months = list(zip(edges[:-1], edges[1:], strict=True))
+    found = estimate(site.series, months, recall=site.told_recall, seed=seed)
     if found.note is not None:
         return None
-    truth = np.array([site.begun(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)])
-    values = {"estimate": found.total[0], **_others(site, float(found.detection_probability.mean()))}
+    known = _with_true_stay(site, months, seed)
+    truth = np.array([site.begun(a, b) for a, b in months])
+    values = {
+        "estimate": found.total[0],
+        "estimate_true_stay": known.total[0],
+        **_others(site, float(found.detection_probability.mean())),
+    }
     covered = {name: _covered(found.draws, truth, months) for name, months in _SPANS.items()}
     return Outcome(
         cell,
         values,
         float(truth.sum()),
         covered,
+        bool(known.total[1] <= truth.sum() <= known.total[2]),
         (found.total[2] - found.total[1]) / max(found.total[0], 1.0),
         found.mean_stay_days / setting.stay_days,
+        _belief(site) / setting.stay_days,
     )
+
+
+def _with_true_stay(site: SiteYears, periods: list[tuple[float, float]], seed: int) -> ZoneEstimate:
+    """The estimate with the knowledge that Little's law is given: the true mean stay, recall and false rate."""
+    setting = site.setting
+    told = replace(site.series, stay_days=(setting.stay_days * 0.99, setting.stay_days * 1.01))
+    return estimate(
+        told,
+        periods,
+        recall=setting.recall,
+        recall_spread=0.005,
+        false_rate=max(setting.false_rate, 0.001),
+        false_spread=0.001,
+        seed=seed,
+    )
+
+
+def _belief(site: SiteYears) -> float:
+    """The middle of the belief about the mean stay, days."""
+    return StayBelief.of(site.series.stay_days).median
 
 
 _SPANS = {"month": 1, "quarter": 3, "year": 12}
@@ -105,7 +149,6 @@ def _covered(draws: NDArray[np.int64], truth: NDArray[np.int64], months: int) ->
 def _others(site: SiteYears, caught: float) -> dict[str, float]:
     series, setting = site.series, site.setting
     days = series.end - series.start
-    belief = np.sqrt(np.prod(series.stay_days)) if series.stay_days else np.sqrt(8.0)
     seen = _visits_seen(site)
     rates: dict[str, Any] = {"capacity": series.capacity}
     return {
@@ -118,7 +161,7 @@ def _others(site: SiteYears, caught: float) -> dict[str, float]:
             **rates,
         ),
         "littles_law_belief": littles_law(
-            series.count, days, float(belief), recall=site.told_recall, false_rate=0.02, **rates
+            series.count, days, _belief(site), recall=site.told_recall, false_rate=0.02, **rates
         ),
         "horvitz_thompson": seen / max(caught, 0.02),
         "seen": float(seen),
@@ -145,7 +188,10 @@ def summary(outcomes: list[Outcome]) -> dict[str, Any]:
         inside, all_of_them = np.sum([outcome.covered[span] for outcome in outcomes], axis=0)
         row[f"coverage_{span}"] = float(inside / all_of_them)
     row["width"] = float(np.mean([outcome.width for outcome in outcomes]))
-    row["stay_ratio"] = float(np.exp(np.mean(np.log([outcome.stay_ratio for outcome in outcomes]))))
+    row["known_coverage_year"] = float(np.mean([outcome.known_covered for outcome in outcomes]))
+    stay = np.log([(outcome.stay_ratio, outcome.belief_ratio) for outcome in outcomes])
+    row["stay_ratio"] = float(np.exp(stay[:, 0].mean()))
+    row["stay_rmse"], row["belief_rmse"] = np.sqrt((stay**2).mean(axis=0)).tolist()
     for name in ESTIMATORS:
         error = np.array([outcome.values[name] for outcome in outcomes]) - truth
         row[name] = {
@@ -156,19 +202,19 @@ def summary(outcomes: list[Outcome]) -> dict[str, Any]:
 
 
 def _table(rows: dict[str, dict[str, Any]]) -> str:
-    head = f"{'':26s}{'':>5s} {'':>6s}   coverage of 90 %   {'':>5s} {'':>5s}" + "".join(
-        f"  {name:>14s}" for name in ("estimate", "Little, W true", "Little, belief", "Horvitz-Th.", "seen")
+    head = f"{'':26s}{'':>5s} {'':>6s}   coverage of 90 %          {'':>5s} {'error of stay':>14s}" + "".join(
+        f"  {name:>14s}" for name in _HEADS
     )
-    second = f"{'cell':26s}{'n':>5s} {'truth':>6s}  month  qtr   year   {'width':>5s} {'stay':>5s}" + "".join(
-        f"  {'bias':>7s}{'RMSE':>7s}" for _ in ESTIMATORS
-    )
+    second = (
+        f"{'cell':26s}{'n':>5s} {'truth':>6s}  month  qtr   year  known   {'width':>5s} {'belief':>7s}{'found':>7s}"
+    ) + "".join(f"  {'bias':>7s}{'RMSE':>7s}" for _ in ESTIMATORS)
     lines = [head, second]
     for name, row in rows.items():
         numbers = "".join(f"  {row[e]['bias']:>+7.1%}{row[e]['rmse']:>7.1%}" for e in ESTIMATORS)
         lines.append(
             f"{name:26s}{row['site_years']:>5d} {row['truth']:>6.1f}  {row['coverage_month']:>5.2f} "
-            f"{row['coverage_quarter']:>5.2f}  {row['coverage_year']:>5.2f}   {row['width']:>5.2f} "
-            f"{row['stay_ratio']:>5.2f}{numbers}"
+            f"{row['coverage_quarter']:>5.2f}  {row['coverage_year']:>5.2f}  {row['known_coverage_year']:>5.2f}   "
+            f"{row['width']:>5.2f} {row['belief_rmse']:>7.1%}{row['stay_rmse']:>7.1%}{numbers}"
         )
     return "\n".join(lines)
 
@@ -187,12 +233,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--years", type=int, help="site-years a cell (default 10)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument(
+        "--error",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="of the measurements; 0.03 shows every ship's identity",
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     names = options.cells or (QUICK if options.quick else CELLS)
     years = options.years or (4 if options.quick else 10)
     first = {name: options.seed * 100_003 + 1000 * number for number, name in enumerate(CELLS)}
-    jobs = [(name, CELLS[name], first[name] + n) for name in names for n in range(years)]
+    settings = {name: replace(CELLS[name], error=options.error) for name in names}
+    jobs = [(name, settings[name], first[name] + n) for name in names for n in range(years)]
     started = _processor_seconds()
     if options.jobs > 1:
         with ProcessPoolExecutor(options.jobs) as pool:

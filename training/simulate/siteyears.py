@@ -44,6 +44,7 @@ class Setting:
         years: length.
         told_stay: factor by which the centre of the belief is wrong; None: the truth is a draw from the belief.
         told_factor: the 90 % half-width of the belief, a factor; 0 gives no belief.
+        error: factor on the errors of all measurements.
     """
 
     calls: float = 60.0
@@ -61,6 +62,7 @@ class Setting:
     years: float = 1.0
     told_stay: float | None = None
     told_factor: float = 1.414
+    error: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def _looks(setting: Setting, days: float, phase: float, rng: np.random.Generator
 def _seen(
     setting: Setting, begin: Floats, leave: Floats, times: Floats, days: float, rng: np.random.Generator
 ) -> ZoneSeries:
-    fleet = _BERTH if setting.capacity == 1 else _ANCHOR
+    fleet = (_BERTH if setting.capacity == 1 else _ANCHOR) * [1.0, 1.0, setting.error]
     ships = rng.normal(fleet[:, 0], fleet[:, 1], (len(begin), len(fleet)))
     found: list[Floats] = []
     for time in times:
