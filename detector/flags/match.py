@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from detector.assignment import Candidates, best, marginals
 from detector.flags.limits import check_limits
+from detector.flags.shape import axis_ratio, believed_sharpness, fitted_sharpness, size_ratio
 from detector.flags.tracks import Targets
 
 _GATE = 6.0  # standard deviations
@@ -46,7 +47,7 @@ class Matching:
     time_error_s: float = 8.0
     unmatched_share: float = 0.3
     accept: float = 0.7
-    accept_none: float = 0.45
+    accept_none: float = 0.35
     window_minutes: float = 60.0
 
     def __post_init__(self) -> None:
@@ -87,11 +88,12 @@ def match(hulls: Hulls, targets: Targets, settings: Matching) -> Matches:
     if not len(hulls) or not len(targets):
         return _nothing(len(hulls))
     shift, spread = 0.0, settings.time_error_s
-    edges = _Edges(hulls, targets, settings, shift, spread)
+    edges = _Edges(hulls, targets, settings, shift, spread, believed_sharpness(hulls))
     for _ in range(2):
         shift, spread = _time_shift(edges, hulls, targets, settings)
         fitted = replace(settings, position_error_m=_position_error(edges, targets, settings))
-        edges = _Edges(hulls, targets, fitted, shift, spread)
+        sharpness = fitted_sharpness(hulls, targets, edges.hull, edges.target, edges.probability)
+        edges = _Edges(hulls, targets, fitted, shift, spread, sharpness)
     return edges.decide(shift)
 
 
@@ -104,7 +106,13 @@ class _Edges:
     """Pairs near enough to be considered, with their marginal probabilities."""
 
     def __init__(
-        self, hulls: Hulls, targets: Targets, settings: Matching, shift: float, spread: float
+        self,
+        hulls: Hulls,
+        targets: Targets,
+        settings: Matching,
+        shift: float,
+        spread: float,
+        sharpness: NDArray[np.float64],
     ) -> None:
         self.count = len(hulls), len(targets)
         covariance = targets.covariance + settings.position_error_m**2 * np.eye(2)
@@ -116,13 +124,14 @@ class _Edges:
         dx, dy = hulls.x[self.hull] - self.x[self.target], hulls.y[self.hull] - self.y[self.target]
         self.distance = np.hypot(dx, dy)
         place = _normal_2d(dx, dy, covariance[self.target])
-        size = _size_ratio(hulls, targets, self.hull, self.target, settings)
+        shape = size_ratio(hulls, targets, self.hull, self.target, settings)
+        shape *= axis_ratio(hulls, targets, self.hull, self.target, sharpness)
         density = _density(hulls)[self.hull]
         seen, share = _chance_seen(targets.length_m), settings.unmatched_share
         within = _among(hulls, self.x, self.y)
         for _ in range(4):
             odds = (seen / (1 - seen))[self.target]
-            weight = np.clip(odds * place * size / (share * density), 1e-12, 1e9)
+            weight = np.clip(odds * place * shape / (share * density), 1e-12, 1e9)
             self.pairs = Candidates(self.hull, self.target, np.log(weight), self.count)
             found = marginals(self.pairs)
             self.probability, self.unmatched = found.pair, found.row_alone
@@ -172,39 +181,6 @@ def _normal_2d(
     narrow = np.exp(-squared / 2)
     wide = np.exp(-squared / 18) / 9
     return np.asarray((0.98 * narrow + 0.02 * wide) / (2 * np.pi * np.sqrt(determinant)))
-
-
-def _size_ratio(
-    hulls: Hulls, targets: Targets, hull: NDArray[np.int64], target: NDArray[np.int64], settings: Matching
-) -> NDArray[np.float64]:
-    """How much better length, width and axis fit this ship than any hull of the scene; 1 where one is not known."""
-    ratio = np.ones(len(hull))
-    for seen, said, error in (
-        (hulls.length_m, targets.length_m, settings.length_error_m),
-        (hulls.width_m, targets.width_m, settings.width_error_m),
-    ):
-        scale = np.hypot(error, 0.05 * np.nan_to_num(said))  # sizes in AIS are typed in and rounded
-        fit = np.exp(-(((seen[hull] - said[target]) / scale[target]) ** 2) / 2) / scale[target]
-        # One in twenty transponders has a wrong size.
-        usual = _usual(seen, error)[hull]
-        better = (0.95 * fit + 0.05 * usual) / np.maximum(usual, 1e-12)
-        ratio *= np.where(np.isfinite(better), np.clip(better, 0.02, 50), 1.0)
-    turn = np.radians(2 * (hulls.axis_deg[hull] - targets.axis_deg[target]))
-    sharp = np.clip(np.nan_to_num(hulls.length_m[hull]) / 10 - 2, 0, 12)  # a hull of two pixels has no axis
-    from scipy.special import i0
-
-    axis = 0.8 * np.exp(sharp * np.cos(turn)) / i0(sharp) + 0.2
-    return np.asarray(ratio * np.where(np.isfinite(axis), axis, 1.0))
-
-
-def _usual(values: NDArray[np.float64], error: float) -> NDArray[np.float64]:
-    """Density of each value among all values of the scene (kernel estimate, without the factor of a normal density)."""
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return np.full(len(values), np.nan)
-    sample = np.sort(known)[:: max(1, len(known) // 400)]
-    width = error * 1.5
-    return np.asarray(np.exp(-(((values[:, None] - sample) / width) ** 2) / 2).mean(axis=1) / width)
 
 
 def _chance_seen(length: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,39 +16,39 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from detector.flags import flag_vessels
-from detector.flags.watchlist import Watchlist, read_watchlist
+from detector.flags.watchlist import Watchlist
+from detector.flags.watchlistfiles import read_watchlist
 from detector.plane import Plane
 from tests.aisscenes import SHARED, danish_files, simulate
 from tests.transferscenes import hulls
 from tests.unit.test_flags_identity import misspelt, random_names
 
 
-def matches(sources: list[Path], seeds: int, shortest_m: float, position_error_m: float) -> Counter[str]:
-    """Counts over the scenes and all seeds."""
+def matches(source: Path, seeds: int, shortest_m: float, position_error_m: float) -> Counter[str]:
+    """Counts over all seeds."""
     count: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
-        for source in sources:
-            for seed in range(seeds):
-                scene = simulate(
-                    source, Path(folder), seed, shortest_m=shortest_m, position_error_m=position_error_m
-                )
-                flagged = flag_vessels(scene.vessels, ais=[scene.ais])
-                status = flagged["ais_status"]
-                right = np.array([m or 0 for m in flagged["ais_mmsi"]]) == scene.mmsi
-                dark = np.array(["dark" in flags for flags in flagged.detections["flags"]])
-                covered = np.array(["ais-unknown" not in flags for flags in flagged.detections["flags"]])
-                silent = scene.silenced & (scene.mmsi > 0)
-                lonely = _distance_to_broadcasters(scene) > 100
-                count["broadcasting"] += int(scene.broadcasting.sum())
-                count["decided"] += int((status == "matched").sum())
-                count["right"] += int(((status == "matched") & right).sum())
-                count["silent"] += int((silent & covered).sum())
-                count["silent found"] += int((silent & covered & dark).sum())
-                count["silent undecided"] += int((silent & covered & (status == "ambiguous")).sum())
-                count["silent alone"] += int((silent & covered & lonely).sum())
-                count["silent alone found"] += int((silent & covered & lonely & dark).sum())
-                count["dark wrong"] += int((dark & scene.broadcasting).sum())
-                count["dark false detections"] += int((dark & (scene.mmsi == 0)).sum())
+        for seed in range(seeds):
+            scene = simulate(
+                source, Path(folder), seed, shortest_m=shortest_m, position_error_m=position_error_m
+            )
+            flagged = flag_vessels(scene.vessels, ais=[scene.ais])
+            status = flagged["ais_status"]
+            right = np.array([m or 0 for m in flagged["ais_mmsi"]]) == scene.mmsi
+            dark = np.array(["dark" in flags for flags in flagged.detections["flags"]])
+            covered = np.array(["ais-unknown" not in flags for flags in flagged.detections["flags"]])
+            silent = scene.silenced & (scene.mmsi > 0)
+            lonely = _distance_to_broadcasters(scene) > 100
+            count["broadcasting"] += int(scene.broadcasting.sum())
+            count["decided"] += int((status == "matched").sum())
+            count["right"] += int(((status == "matched") & right).sum())
+            count["silent"] += int((silent & covered).sum())
+            count["silent found"] += int((silent & covered & dark).sum())
+            count["silent undecided"] += int((silent & covered & (status == "ambiguous")).sum())
+            count["silent alone"] += int((silent & covered & lonely).sum())
+            count["silent alone found"] += int((silent & covered & lonely & dark).sum())
+            count["dark wrong"] += int((dark & scene.broadcasting).sum())
+            count["dark false detections"] += int((dark & (scene.mmsi == 0)).sum())
     return count
 
 
@@ -84,11 +84,15 @@ def main() -> None:
         "| overpass | hulls | place | assigned right | assigned at all | dark found | … 100 m from AIS | dark, AIS on |"
     )
     print("|---|---|---|---|---|---|---|---|")
-    # The thresholds (accept, accept_none) were chosen on the first overpass at 20 m.
-    first, second = danish_files()
-    for overpass, sources in (("first", [first]), ("second", [second]), ("both", [first, second])):
-        for shortest, error in ((0.0, 20.0), (20.0, 20.0), (0.0, 14.1)):
-            c = matches(sources, seeds, shortest, error)
+    # accept_none was chosen on the first overpass: tests/bench/choose_dark.py.
+    cases = ((0.0, 20.0), (20.0, 20.0), (0.0, 14.1))
+    each = {
+        name: [matches(source, seeds, *case) for case in cases]
+        for name, source in zip(("first", "second"), danish_files(), strict=True)
+    }
+    each["both"] = [one + other for one, other in zip(each["first"], each["second"], strict=True)]
+    for overpass, counts in each.items():
+        for (shortest, error), c in zip(cases, counts, strict=True):
             _show(f"{overpass} | {'all' if not shortest else f'from {shortest:g} m'} | {error:g} m", c)
     listed = read_watchlist(SHARED / "data" / "watchlist" / "dprk_vessels_from_ofac.csv")
     watchlist, rng = Watchlist(listed), random.Random(0)

@@ -162,6 +162,28 @@ def test_the_error_of_places_is_asked_of_the_scene(error):
     assert alone > 0.9 if error == 8.0 else alone < 0.5
 
 
+def boats_in_pairs(axis_error: float) -> float:
+    """Probability of the right one of two boats 15 m apart, told by their axes alone, in a scene of boats that lie
+    `axis_error` degrees off what AIS says."""
+    rng = np.random.default_rng(4)
+    spots = [(0, 0), (15, 0), *((3000 * i, 9000) for i in range(60))]
+    said = np.append([0.0, 90.0], rng.uniform(0, 180, 60))
+    rows = [(100 + i, 0, x, y, 0, 0, a) for i, ((x, y), a) in enumerate(zip(spots, said, strict=True))]
+    t = targets_at(ais(rows, {100 + i: Particulars(length=12) for i in range(62)}), 0, PLANE, 60)
+    x, y = t.x + rng.normal(0, 15, 62), t.y + rng.normal(0, 15, 62)
+    x[:2], y[:2] = 7.5, (3.0, -3.0)
+    seen = said + rng.normal(0, axis_error, 62)
+    seen[:2] = 2.0, 88.0
+    m = match(hulls(x, y, length=np.full(62, 12.0), axis=seen % 180), t, Matching())
+    assert m.target[:2].tolist() in ([0, 1], [1, 0])
+    return float(m.probability[0] if m.target[0] == 0 else 1 - m.probability[0])
+
+
+def test_how_much_the_axes_of_boats_say_is_asked_of_the_scene():
+    assert boats_in_pairs(axis_error=8) > 0.95
+    assert boats_in_pairs(axis_error=90) < 0.65
+
+
 def test_nothing_to_match():
     t = targets_at(still([]), 0, PLANE, 60)
     assert match(hulls([0], [0]), t, Matching()).target.tolist() == [-1]
