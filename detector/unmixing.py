@@ -120,23 +120,21 @@ def _fitted(
     """Beam and shift across the box (m) that explain most of the pixels' excess over the surroundings."""
     length, width = size
     expected = min((_BEAM_SHARE * width + length / _SLENDER) / 2, _BEAM_SHARE * width)
-    total = float((excess**2).sum())
-    best, found = -np.inf, (width, 0.0)
-    for beam in np.unique(np.maximum(_BEAMS * width, min(_LEAST_BEAM_M, width))):
-        for shift in _SHIFTS_M[np.abs(_SHIFTS_M) <= 0.25 * width]:
-            share = ends * _cover(v - shift, beam, BLUR_M)
-            power = np.maximum(np.bincount(section, share**2, count), 0.05)
-            explained = sum(
-                float((np.bincount(section, share * band, count) ** 2 / power).sum()) for band in excess
-            )
-            # Neighbouring pixels share noise, so a few of them are worth one; boxes are about as far off as the priors say.
-            likely = -excess.shape[1] / _PIXELS_A_FACT * np.log(max(total - explained, 1e-9))
-            likely -= (
-                0.5 * ((beam - expected) / (_BEAM_SPREAD * width)) ** 2 + 0.5 * (shift / _SHIFT_PRIOR_M) ** 2
-            )
-            if likely > best:
-                best, found = likely, (float(beam), float(shift))
-    return found
+    beams = np.unique(np.maximum(_BEAMS * width, min(_LEAST_BEAM_M, width)))
+    shifts = _SHIFTS_M[np.abs(_SHIFTS_M) <= 0.25 * width]
+    beam, shift = np.repeat(beams, len(shifts)), np.tile(shifts, len(beams))
+    off = v[None, :] - shift[:, None]
+    half = beam[:, None] / 2
+    share = ends * (_normal((half - off) / BLUR_M) - _normal((-half - off) / BLUR_M))  # (tries, pixels)
+    within = (section[:, None] == np.arange(count)).astype(float)  # (pixels, sections)
+    power = np.maximum(share**2 @ within, 0.05)
+    explained = sum((((share * band) @ within) ** 2 / power).sum(axis=1) for band in excess)
+    left = np.maximum(float((excess**2).sum()) - explained, 1e-9)
+    # Neighbouring pixels share noise, so a few of them are worth one; boxes are about as far off as the priors say.
+    likely = -excess.shape[1] / _PIXELS_A_FACT * np.log(left)
+    likely -= 0.5 * ((beam - expected) / (_BEAM_SPREAD * width)) ** 2 + 0.5 * (shift / _SHIFT_PRIOR_M) ** 2
+    best = int(np.argmax(likely))
+    return float(beam[best]), float(shift[best])
 
 
 def _frame(

@@ -10,8 +10,8 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from detector.geometry import Grid
-from training.composites import FAMILIES, Port, compose, samples
-from training.composites.fit import f1, fit
+from training.composites import FAMILIES, Port, ceiling, compose, samples
+from training.composites.fit import common_threshold, f1, fit, held_out
 from training.composites.render import View, draw
 from training.composites.samples import Samples, as_drawn
 from training.labels import LabelledScene
@@ -116,3 +116,66 @@ def test_weights_are_never_negative_and_part_the_classes() -> None:
         "recall": 1.0,
         "f1": pytest.approx(2 / 3),
     }
+
+
+def _ports(rng: np.random.Generator, shift: float = 2.0) -> Samples:
+    """Three ports of 100 vessels, half with coal, and 100 real ones."""
+    port = [{"port": name} for name in ("a", "b", "c") for _ in range(200)]
+    real = np.tile(np.arange(200) >= 100, 3)
+    y = np.tile(np.arange(200) < 50, 3)
+    size = np.full(600, 80.0)
+    return Samples({"dark": rng.normal(0, 1, 600) + shift * y}, y, real, size, size / 4, port)
+
+
+def test_a_port_is_scored_without_its_own_samples() -> None:
+    whole = _ports(np.random.default_rng(3))
+    at_a = np.array([row["port"] == "a" for row in whole.about])
+    first = held_out(whole, ("dark",))
+    whole.coal[at_a] = (
+        ~whole.coal[at_a] & ~whole.real[at_a]
+    )  # what port a says of itself must not count there
+    second = held_out(whole, ("dark",))
+    np.testing.assert_allclose(first[at_a], second[at_a])
+    assert np.abs(first - second)[~at_a].max() > 0.01
+
+
+def test_one_threshold_keeps_false_calls_of_real_vessels_few() -> None:
+    rng = np.random.default_rng(4)
+    sets = [_ports(rng), _ports(rng)]
+    held = [(held_out(one, ("dark",)), one) for one in sets]
+    level = common_threshold(held)
+    false = np.mean([(value >= level)[one.real].mean() for value, one in held])
+    looser = np.mean([(value >= 0.5)[one.real].mean() for value, one in held])
+    assert false <= 0.025 < looser
+    short = [(value, one) for value, one in held]
+    for _, one in short:
+        one.length_m[:] = 20.0  # no barge is that short: nothing real is called one, and F1 alone decides
+    assert common_threshold(short) < level
+
+
+def test_painted_spectra_are_those_of_deck_and_cargo() -> None:
+    from training.simulate.decks import Part
+
+    vessel = Vessel("a", "barge", 0.0, 0.0, 96.0, 20.0, 0.0)
+    deck, coal = (0.3,) * 5, (0.04,) * 5
+    half = (Part(0.0, 48.0, -5.0, 5.0, coal),)
+    image = ceiling.painted(vessel, (deck, half), np.zeros(5, np.float32))
+    assert image.shape == (5, 8, 12)
+    assert image[0, :4] == pytest.approx(0.3)
+    assert image[0, 4:].mean() == pytest.approx((0.3 + 0.04) / 2, abs=0.01)
+    hazy = ceiling.painted(vessel, (deck, half), np.full(5, 0.02, np.float32))
+    assert hazy[0, 6, 6] == pytest.approx(0.04 * 0.96 + 0.02, abs=1e-4)
+
+
+def test_the_judge_is_asked_of_ports_that_it_has_not_seen() -> None:
+    rng = np.random.default_rng(5)
+    y = np.arange(300) % 2 == 0
+    group = np.repeat(np.array(["a", "b", "c"]), 100)
+    x = np.column_stack([rng.normal(0, 1, 300) + 3.0 * y, rng.normal(0, 1, 300)])
+    chance = ceiling.held_out(x, y, group)
+    assert ceiling.best_f1(chance, y) > 0.85
+    known = x.copy()
+    known[0] = np.nan
+    assert ceiling.held_out(known, y, group)[0] == 0.0
+    noise = ceiling.held_out(rng.normal(0, 1, (300, 2)), y, group)
+    assert abs(noise[y].mean() - noise[~y].mean()) < 0.15

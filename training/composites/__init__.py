@@ -5,6 +5,7 @@ sensor, and laid on real images; what lies around them (water, haze, quays, nois
 is known. Two families of parameters, `train` and `test`, share no spectrum of coal and no port.
 
     python -m training.composites.fit ../shared        # fit, test on the other family and ports, write the model
+    python -m training.composites.ceiling ../shared    # what could be reached at best on the other family
     python -m training.composites.write ../shared OUT  # composite scenes with COCO labels, for training and looking
 """
 

@@ -23,9 +23,10 @@ from training.labels import LabelledScene, apply_corrections, read_coco
 
 #: Boxes drawn for each vessel of a composite.
 _DRAWS = 2
+_JUDGES = ("ceiling.py", "fit.py", "write.py")
 #: What decides the pixels and features of a composite; its text is part of the key that they are kept by.
 _CODE = (
-    *sorted(path for path in Path(__file__).parent.glob("*.py") if path.name not in ("fit.py", "write.py")),
+    *sorted(path for path in Path(__file__).parent.glob("*.py") if path.name not in _JUDGES),
     Path(__file__).with_name("families.yaml"),
     *sorted((Path(__file__).parents[1] / "simulate").glob("*.py")),
     *(Path(module.__file__ or "") for module in (coal, unmixing)),
@@ -60,6 +61,13 @@ class Samples:
             np.concatenate([p.coal for p in parts]), np.concatenate([p.real for p in parts]),
             np.concatenate([p.length_m for p in parts]), np.concatenate([p.width_m for p in parts]),
             [row for p in parts for row in p.about],
+        )  # fmt: skip
+
+    def where(self, mask: NDArray[np.bool_]) -> Samples:
+        """The samples of a mask (n,)."""
+        return Samples(
+            {name: value[mask] for name, value in self.values.items()}, self.coal[mask], self.real[mask],
+            self.length_m[mask], self.width_m[mask], [self.about[i] for i in np.flatnonzero(mask)],
         )  # fmt: skip
 
 

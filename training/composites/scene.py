@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +21,8 @@ from training.simulate.spectra import BANDS
 
 _OTHERS = ("tanker", "container", "fishing", "tug", "general_cargo", "bulk_carrier", "barge", "river_barge")
 _CARRIERS = ("barge", "river_barge", "general_cargo", "bulk_carrier")
-_STATUS = ("anchored", "alongside", "rafted", "tow", "underway")
+#: How vessels lie, and how often, unless told otherwise.
+STATUS = {"anchored": 0.4, "alongside": 0.27, "rafted": 0.13, "tow": 0.08, "underway": 0.12}
 
 
 @dataclass(frozen=True)
@@ -60,32 +61,59 @@ class Composite:
         return open_scene(chosen, bands=bands, transform=self.grid.transform, crs=self.grid.crs, scale=1.0)
 
 
-def compose(port: Port, family: Family, count: int, seed: int) -> Composite:
+@dataclass(frozen=True)
+class Plan:
+    """A group of vessels, where it lies and how it is seen, not yet drawn.
+
+    Attributes:
+        vessels: each with its cargo, deck colour and parts; in metres from the middle of the group.
+        place: (column, row) of that middle.
+        view: sun, blur, haze and so on.
+    """
+
+    vessels: list[tuple[Vessel, Cargo, Fitting]]
+    place: tuple[float, float]
+    view: View
+
+
+def compose(
+    port: Port, family: Family, count: int, seed: int, status: Mapping[str, float] = STATUS
+) -> Composite:
     """Lay about `count` vessels on a port's free water, half of those that can carry bulk with coal.
 
-    The same arguments give the same pixels. Fewer are laid where the water is full.
+    The same arguments give the same pixels. Fewer are laid where the water is full. `status` says how often vessels lie how.
     """
     rng = np.random.default_rng([seed, len(port.name), sum(map(ord, port.name))])
     pixels, truth = port.pixels.copy(), list[Truth]()
+    for plan in plans(port, family, count, rng, status):
+        _lay(pixels, port, plan, rng)
+        for vessel, cargo, _ in plan.vessels:
+            box = np.asarray(vessel.box.exterior.coords)[:4]
+            truth.append(Truth(vessel, cargo, box / port.pixel_m + np.array(plan.place)))
+    return Composite(port.name, pixels, port.grid, truth)
+
+
+def plans(
+    port: Port, family: Family, count: int, rng: np.random.Generator, status: Mapping[str, float] = STATUS
+) -> Iterator[Plan]:
+    """Groups of vessels with their places on a port's free water; `rng` may be used between them."""
     taken: list[tuple[float, float, float]] = []
-    for group in _groups(rng, family, count):
+    for group in _groups(rng, family, count, status):
         place = _place(port, group, rng, taken)
         if place is None:
             continue
         col, row, turn = place
         vessels = [_turned(vessel, turn) for vessel, _ in group]
-        fitted = [(v, fit_out(v, c, family, rng)) for v, (_, c) in zip(vessels, group, strict=True)]
-        _lay(pixels, port, fitted, (col, row), family, rng)
-        for vessel, (_, cargo) in zip(vessels, group, strict=True):
-            box = np.asarray(vessel.box.exterior.coords)[:4]
-            truth.append(Truth(vessel, cargo, box / port.pixel_m + np.array([col, row])))
-    return Composite(port.name, pixels, port.grid, truth)
+        fitted = [(v, c, fit_out(v, c, family, rng)) for v, (_, c) in zip(vessels, group, strict=True)]
+        yield Plan(fitted, (col, row), _view(port, (col, row), family, rng))
 
 
-def _groups(rng: np.random.Generator, family: Family, count: int) -> Iterator[list[tuple[Vessel, Cargo]]]:
+def _groups(
+    rng: np.random.Generator, family: Family, count: int, shares: Mapping[str, float]
+) -> Iterator[list[tuple[Vessel, Cargo]]]:
     """Groups of vessels heading up the grid, round the origin: one alone, two rafted, or a tug and its tow."""
     for number in range(count):
-        status = str(rng.choice(_STATUS, p=(0.4, 0.27, 0.13, 0.08, 0.12)))
+        status = str(rng.choice(list(shares), p=list(shares.values())))
         coal = bool(rng.random() < 0.5)
         kinds: tuple[str, ...] = _CARRIERS if coal else _OTHERS
         weights = np.array([3.0 if kind in ("barge", "river_barge") else 1.0 for kind in kinds])
@@ -182,31 +210,34 @@ def _afloat(port: Port, vessel: Vessel, col: float, row: float) -> bool:
     return bool(inside.all() and port.water[at[:, 1], at[:, 0]].mean() > 0.95)
 
 
-def _lay(
-    pixels: Array, port: Port, fitted: list[tuple[Vessel, Fitting]], place: tuple[float, float], family: Family,
-    rng: np.random.Generator,
-) -> None:  # fmt: skip
-    """Blend a group into the pixels, in place."""
-    reach = max(float(np.hypot(v.x, v.y)) + v.length / 2 for v, _ in fitted) + 60.0
-    if any(v.speed_kn > 0.5 for v, _ in fitted):
-        reach += 500.0
-    half = int(np.ceil(reach / port.pixel_m))
+def _view(port: Port, place: tuple[float, float], family: Family, rng: np.random.Generator) -> View:
+    """How the sensor sees a place of a port."""
     col, row = int(place[0]), int(place[1])
-    r0, r1 = max(row - half, 0), min(row + half + 1, pixels.shape[1])
-    c0, c1 = max(col - half, 0), min(col + half + 1, pixels.shape[2])
-    window = pixels[:, r0:r1, c0:c1]
     near = port.water[max(row - 8, 0) : row + 9, max(col - 8, 0) : col + 9]
     local = port.pixels[:, max(row - 8, 0) : row + 9, max(col - 8, 0) : col + 9][:, near]
     water = np.nanmedian(local, axis=1) if local.shape[1] else np.full(len(BANDS), 0.02, np.float32)
-    view = View(
+    return View(
         sun=(float(rng.uniform(100.0, 200.0)), float(rng.uniform(*family.sun))), blur=float(rng.uniform(*family.blur)),
         path=family.haze_path(rng, water), murk=float(rng.uniform(0, 1)), wind=float(rng.uniform(2, 8)),
         parity=int(rng.choice([-1, 1])), order=int(rng.choice([0, 1])),
     )  # fmt: skip
+
+
+def _lay(pixels: Array, port: Port, plan: Plan, rng: np.random.Generator) -> None:
+    """Blend a group into the pixels, in place."""
+    fitted = [(vessel, fitting) for vessel, _, fitting in plan.vessels]
+    reach = max(float(np.hypot(v.x, v.y)) + v.length / 2 for v, _ in fitted) + 60.0
+    if any(v.speed_kn > 0.5 for v, _ in fitted):
+        reach += 500.0
+    half = int(np.ceil(reach / port.pixel_m))
+    col, row = int(plan.place[0]), int(plan.place[1])
+    r0, r1 = max(row - half, 0), min(row + half + 1, pixels.shape[1])
+    c0, c1 = max(col - half, 0), min(col + half + 1, pixels.shape[2])
+    window = pixels[:, r0:r1, c0:c1]
     # The frame of the layers is square about the group, so that nothing is cut; what sticks out of the image is dropped.
     size = (2 * half + 1, 2 * half + 1)
-    centre = (place[0] - (col - half), place[1] - (row - half))
-    layers = draw(fitted, view, centre, size, port.pixel_m, rng)
+    centre = (plan.place[0] - (col - half), plan.place[1] - (row - half))
+    layers = draw(fitted, plan.view, centre, size, port.pixel_m, rng)
     cut = (slice(None), slice(r0 - row + half, r1 - row + half), slice(c0 - col + half, c1 - col + half))
     window *= layers.through[cut]
     window += layers.added[cut]

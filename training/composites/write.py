@@ -22,25 +22,29 @@ from training.labels import Label
 from training.simulate.spectra import BANDS
 
 
-def write(composites: list[tuple[Composite, list[Label]]], folder: Path) -> None:
-    """Write each scene (uint16, reflectance = DN / 65535, as the real ports) and `annotations.json`."""
+def write_pixels(composite: Composite, path: Path) -> None:
+    """Write a scene as GeoTIFF (uint16, reflectance = DN / 65535, as the real ports)."""
     import rasterio
 
+    height, width = composite.pixels.shape[1:]
+    stored = np.where(np.isfinite(composite.pixels), np.clip(np.rint(composite.pixels * 65535), 1, 65535), 0)
+    profile = {"driver": "GTiff", "count": len(BANDS), "dtype": "uint16", "width": width, "height": height,
+               "crs": composite.grid.crs, "transform": composite.grid.transform, "nodata": 0,
+               "compress": "deflate"}  # fmt: skip
+    with rasterio.open(path, "w", **profile) as out:
+        out.write(stored.astype(np.uint16))
+        out.descriptions = BANDS
+        out.update_tags(SCALE=str(1 / 65535))
+
+
+def write(composites: list[tuple[Composite, list[Label]]], folder: Path) -> None:
+    """Write each scene and `annotations.json`."""
     folder.mkdir(parents=True, exist_ok=True)
     images, annotations = [], list[dict[str, Any]]()
     for number, (composite, real) in enumerate(composites, 1):
         name = f"{composite.port}_composite_{number}.tif"
+        write_pixels(composite, folder / name)
         height, width = composite.pixels.shape[1:]
-        stored = np.where(
-            np.isfinite(composite.pixels), np.clip(np.rint(composite.pixels * 65535), 1, 65535), 0
-        )
-        profile = {"driver": "GTiff", "count": len(BANDS), "dtype": "uint16", "width": width, "height": height,
-                   "crs": composite.grid.crs, "transform": composite.grid.transform, "nodata": 0,
-                   "compress": "deflate"}  # fmt: skip
-        with rasterio.open(folder / name, "w", **profile) as out:
-            out.write(stored.astype(np.uint16))
-            out.descriptions = BANDS
-            out.update_tags(SCALE=str(1 / 65535))
         images.append(
             {"id": number, "file_name": name, "width": width, "height": height, "location": composite.port}
         )
