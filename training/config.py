@@ -56,6 +56,19 @@ class PaintedConfig:
 
 
 @dataclass
+class LaidConfig:
+    """Real ports with painted vessels laid at their quays; see `training.laid`.
+
+    Attributes:
+        copies: of each port that has all bands; 0 for none.
+        vessels: laid on each copy, fewer where its water is full.
+    """
+
+    copies: int = 0
+    vessels: int = 40
+
+
+@dataclass
 class SamplingConfig:
     """How crops are drawn; see `training.sampling.ChipSampler`."""
 
@@ -87,14 +100,16 @@ class OptimiseConfig:
 
 @dataclass
 class TrainConfig:
-    """A whole run."""
+    """A whole run; `most_places` limits the places that are trained on (0: all), for a learning curve."""
 
     start: str
     data: list[SourceConfig]
     classes: list[str] = field(default_factory=lambda: ["vessel"])
     seed: int = 1
     folds: str = "folds.yaml"
+    most_places: int = 0
     painted: PaintedConfig = field(default_factory=PaintedConfig)
+    laid: LaidConfig = field(default_factory=LaidConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     optimise: OptimiseConfig = field(default_factory=OptimiseConfig)
 
@@ -144,8 +159,11 @@ def _check(config: TrainConfig, where: str) -> None:
         (s.samples < o.batch, "sampling.samples", "at least one batch"),
         (not 0 <= s.near_vessel < 1, "sampling.near_vessel", "a share from 0 to below 1"),
         (not 0 <= s.hard < 1 - s.near_vessel, "sampling.hard", "a share that leaves some crops at random"),
+        (config.most_places < 0, "most_places", "0 or more"),
         (config.painted.scenes < 0, "painted.scenes", "0 or more"),
         (config.painted.size < 400 or config.painted.size % 2, "painted.size", "even and at least 400"),
+        (config.laid.copies < 0, "laid.copies", "0 or more"),
+        (config.laid.vessels < 1, "laid.vessels", "1 or more"),
         (not 0 <= s.drop_near_infrared <= 1, "sampling.drop_near_infrared", "a share from 0 to 1"),
         (not 0 <= s.strength <= 1.25, "sampling.strength", "from 0 to 1.25"),
         (len(s.scale) != 2 or not 0 < min(s.scale) or s.scale[0] > s.scale[-1], "sampling.scale", "two factors, low, high"),

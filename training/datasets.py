@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from detector.errors import ConfigError, LabelError
 from detector.resources import config_path
 from training.config import SourceConfig, TrainConfig, read_folds
@@ -78,17 +80,23 @@ def _plain(name: str) -> str:
 
 
 def split(scenes: list[LabelledScene], config: TrainConfig, fold: str | None) -> list[LabelledScene]:
-    """The scenes that a fold trains on; all of them for None. Whole places are left out, never parts.
+    """The scenes that a fold trains on; those of every place for None. Whole places are left out, never parts.
+
+    Of these, `most_places` keeps the first places of an order that the seed draws, so that fewer are always part of more.
 
     Raises:
         ConfigError: no such fold, or nothing is left.
     """
-    if fold is None:
-        return scenes
-    folds, _ = read_folds(config.folds)
-    if fold not in folds:
-        raise ConfigError(f"there is no fold {fold!r}; there are {', '.join(folds)}")
-    kept = [scene for scene in scenes if scene.place not in folds[fold]]
+    left_out: list[str] = []
+    if fold is not None:
+        folds, _ = read_folds(config.folds)
+        if fold not in folds:
+            raise ConfigError(f"there is no fold {fold!r}; there are {', '.join(folds)}")
+        left_out = folds[fold]
+    every = sorted({scene.place for scene in scenes})
+    drawn = [every[i] for i in np.random.default_rng(config.seed).permutation(len(every))]
+    places = [place for place in drawn if place not in left_out][: config.most_places or None]
+    kept = [scene for scene in scenes if scene.place in places]
     if not kept:
         raise ConfigError(f"fold {fold} leaves nothing to train on")
     return kept

@@ -1,4 +1,4 @@
-"""Painted ports for training: quays, rafts, tows and coal barges, which few real labels show, in many kinds of weather.
+"""Painted ports for training: quays, rafts, ranks, tows and coal barges, which few real labels show, in all weathers.
 
 They are drawn by `training.simulate` with seeds of their own, never those of the demonstration, the tests or the benchmarks.
 Their place is called `painted`: it is trained on in every fold and judged on in none.
@@ -6,6 +6,7 @@ Their place is called `painted`: it is trained on in every fold and judged on in
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ import numpy as np
 from training.config import PaintedConfig
 from training.labels import Label, LabelledScene
 from training.simulate import PaintedScene, SceneSpec, TrueVessel, paint, write_geotiff
+from training.simulate.port import ALL_TRADES
 
 log = logging.getLogger(__name__)
 
@@ -38,16 +40,20 @@ def painted_scenes(config: PaintedConfig, classes: Sequence[str], folder: Path) 
 
 def _painted(number: int, size: int, classes: Sequence[str], folder: Path) -> LabelledScene:
     path = folder / f"{PLACE}_{number}.tif"
-    scene = paint(_spec(number, size))
-    if not path.is_file():
+    labels = path.with_suffix(".json")
+    if not labels.is_file():
+        scene = paint(_spec(number, size))
         folder.mkdir(parents=True, exist_ok=True)
         write_geotiff(scene, path)
-        log.info("%s: %d vessels", path.name, len(scene.truth))
-    return LabelledScene(path, PLACE, [_label(vessel, scene, classes) for vessel in scene.truth])
+        rows = [_label(vessel, scene, classes) for vessel in scene.truth]
+        labels.write_text(json.dumps([{**vars(row), "corners": row.corners.tolist()} for row in rows]))
+        log.info("%s: %d vessels", path.name, len(rows))
+    given = json.loads(labels.read_text())
+    return LabelledScene(path, PLACE, [Label(**{**row, "corners": np.asarray(row["corners"])}) for row in given])
 
 
 def _spec(number: int, size: int) -> SceneSpec:
-    """A port with a weather and a traffic of its own."""
+    """One or two harbours with terminals, weather and traffic of their own."""
     rng = np.random.default_rng(_FIRST_SEED + number)
     return SceneSpec(
         seed=_FIRST_SEED + number,
@@ -59,7 +65,10 @@ def _spec(number: int, size: int) -> SceneSpec:
         glint=float(rng.uniform(0.0, 0.04)),
         estuary=bool(rng.random() < 0.6),
         acquired=datetime(2020, 1, 15, 2, 21, 9, tzinfo=UTC) + timedelta(days=int(rng.integers(0, 350))),
-        vessel_count=int(40 * (size / 1000.0) ** 2),
+        vessel_count=int(50 * (size / 1000.0) ** 2),
+        harbours=int(rng.integers(1, 3)),
+        rafting=0.25,
+        trades=tuple(rng.permutation(ALL_TRADES)),
     )
 
 

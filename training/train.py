@@ -24,6 +24,7 @@ from training.chips import cut_chips, read_index
 from training.config import TrainConfig
 from training.datasets import load_scenes, split
 from training.hard import read_spots
+from training.laid import laid_scenes
 from training.painted import painted_scenes
 from training.sampling import ChipSampler, collate
 
@@ -161,6 +162,7 @@ def train(
             return last
     else:
         scenes = split(load_scenes(config, data), config, fold)
+        scenes += laid_scenes(scenes, config.laid, config.classes, run / "laid")
         scenes += painted_scenes(config.painted, config.classes, run / "painted")
         cut = cut_chips(scenes, chips, tuple(config.classes), read_spots(hard) if hard else None)
         log.info("%d chips of %d scenes, places: %s", len(cut), len(scenes), sorted({c.place for c in cut}))

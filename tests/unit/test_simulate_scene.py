@@ -57,9 +57,10 @@ def test_values_look_like_reflectance(small: PaintedScene) -> None:
     assert (small.bands["B11"][::2, ::2] == small.bands["B11"][1::2, 1::2]).all()  # 20 m pixels
 
 
+@pytest.mark.parametrize("changes", [{}, {"trades": ("repair", "general"), "rafting": 0.5}])
 @pytest.mark.parametrize("seed", [0, 3, 11])
-def test_vessels_float_and_do_not_overlap(seed: int) -> None:
-    painter = Painter(SceneSpec(seed=seed, size=(700, 700), vessel_count=45))
+def test_vessels_float_and_do_not_overlap(seed: int, changes: dict[str, object]) -> None:
+    painter = Painter(replace(SceneSpec(seed=seed, size=(700, 700), vessel_count=45), **changes))  # type: ignore[arg-type]
     assert len(painter.vessels) > 20
     hulls = [v.outline for v in painter.vessels]
     solid = [s.outline for f in painter.facilities for s in f.structures if s.height_m < 20]
@@ -70,6 +71,19 @@ def test_vessels_float_and_do_not_overlap(seed: int) -> None:
         assert not any(hull.intersects(other) for other in hulls[:k])
     assert len({v.id for v in painter.vessels}) == len(painter.vessels)
     assert {"alongside", "anchored"} <= {v.status for v in painter.vessels}
+
+
+def test_ships_of_a_repair_quay_lie_end_on_and_in_ranks() -> None:
+    painter = Painter(SceneSpec(seed=0, size=(700, 700), vessel_count=45, trades=("repair",), rafting=0.5))
+    (harbour,) = painter.relief.harbours
+    ranked = [v for v in painter.vessels if v.status == "alongside"]
+    assert len(ranked) >= 5
+    for vessel in ranked:
+        away = (vessel.heading - harbour.heading(along=False)) % 180.0
+        assert min(away, 180.0 - away) < 1e-6  # across the quay, bow either way
+        _, v = harbour.local(np.array([vessel.x]), np.array([vessel.y]))
+        assert 0.0 < float(v[0]) - vessel.length / 2 < 5.0
+    assert any(v.status == "rafted" for v in painter.vessels)
 
 
 def test_rafted_pairs_lie_close() -> None:
@@ -203,7 +217,8 @@ def test_sun_over_nampo() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"size": (63, 64)}, {"size": (101, 100)}, {"level": "L3"}, {"acquired": datetime(2020, 1, 1)}]
+    "wrong",
+    [{"size": (63, 64)}, {"size": (101, 100)}, {"level": "L3"}, {"acquired": datetime(2020, 1, 1)}, {"trades": ("circus",)}],
 )
 def test_wrong_specifications_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError):

@@ -18,9 +18,10 @@ from detector.errors import ConfigError  # noqa: E402
 from detector.geometry import Grid  # noqa: E402
 from training import hard  # noqa: E402
 from training.chips import cut_chips, read_index  # noqa: E402
-from training.config import PaintedConfig, read_folds  # noqa: E402
+from training.config import LaidConfig, PaintedConfig, read_folds  # noqa: E402
 from training.evaluate import Predicted  # noqa: E402
 from training.labels import Label, LabelledScene  # noqa: E402
+from training.laid import laid_scenes  # noqa: E402
 from training.painted import PLACE, painted_scenes  # noqa: E402
 from training.sampling import ChipSampler  # noqa: E402
 
@@ -32,7 +33,7 @@ def square(col: float, row: float, half: float = 4.0) -> np.ndarray:
 
 
 def test_painted_ports_are_labelled_where_their_hulls_are(tmp_path: Path) -> None:
-    config = PaintedConfig(scenes=1, size=400)
+    config = PaintedConfig(scenes=1, size=700)
     (scene,) = painted_scenes(config, ["vessel"], tmp_path)
     assert scene.place == PLACE
     assert PLACE not in {place for places in read_folds()[0].values() for place in places}
@@ -54,6 +55,35 @@ def test_painted_ports_are_labelled_where_their_hulls_are(tmp_path: Path) -> Non
         assert np.abs(pixels[spots[:, 1], spots[:, 0]] - water).max() > 60, label
     stamp = scene.path.stat().st_mtime_ns
     assert painted_scenes(config, ["vessel"], tmp_path)[0].path.stat().st_mtime_ns == stamp
+
+
+def test_laid_ports_keep_their_own_labels_and_their_place(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    stored = rng.normal([[[3300]], [[3900]], [[2600]], [[1300]], [[650]]], 60, (5, 300, 300))  # water
+    stored[:, :, :40] = 13000  # a straight quay
+    stored[:, 200:202, 200:212] = 9000  # a real ship
+    path = tmp_path / "quay.tif"
+    profile = {"driver": "GTiff", "count": 5, "dtype": "uint16", "width": 300, "height": 300, "crs": "EPSG:32651"}
+    with rasterio.open(path, "w", **profile, transform=TRANSFORM, nodata=0) as out:
+        out.write(stored.astype(np.uint16))
+        out.descriptions = ("B02", "B03", "B04", "B08", "B11")
+        out.update_tags(SCALE=str(1 / 65535))
+    real = Label(square(206, 201, 6.0), id="real")
+    scene = LabelledScene(path, "quay", [real])
+    laid = laid_scenes([scene], LaidConfig(copies=2, vessels=20), ["vessel"], tmp_path / "laid")
+    assert [one.place for one in laid] == ["quay", "quay"] and len({one.name for one in laid}) == 2
+    assert laid_scenes([scene], LaidConfig(), ["vessel"], tmp_path / "none") == []
+    for one in laid:
+        assert one.labels[0] is real and len(one.labels) >= 6
+        with rasterio.open(one.path) as image:
+            pixels = image.read().astype(float)
+        changed = np.abs(pixels - stored.astype(np.uint16)).max(axis=0) > 300
+        assert (pixels[:, 200:202, 202:210] > 6000).all()  # nothing is laid on a real ship
+        for label in one.labels[1:]:
+            col, row = label.centre.astype(int)
+            assert changed[max(row - 3, 0) : row + 4, max(col - 3, 0) : col + 4].any(), label
+        at_quay = [label for label in one.labels[1:] if label.corners[:, 0].min() < 43]
+        assert len(at_quay) >= 3
 
 
 def test_false_alarms_are_found_and_the_worst_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -265,6 +265,15 @@ class TestSplits:
             assert kept | (set(places) & {s.place for s in scenes}) == {s.place for s in scenes}
         assert datasets.split(scenes, config, None) == scenes
 
+    def test_fewer_places_are_part_of_more(self, tmp_path: Path) -> None:
+        config = self.data(tmp_path, "busan", "klang", "gdynia", "algiers", "newport")
+        scenes = datasets.load_scenes(config, tmp_path)
+        before: set[str] = set()
+        for config.most_places in (1, 2, 3):
+            kept = {scene.place for scene in datasets.split(scenes, config, "a")}
+            assert len(kept) == config.most_places and before < kept and "busan" not in kept
+            before = kept
+
     def test_unknown_fold(self, tmp_path: Path) -> None:
         config = self.data(tmp_path, "busan")
         with pytest.raises(ConfigError, match="no fold 'z'"):

@@ -20,6 +20,7 @@ _TRADE = {
     "container": (("container", 3), ("general_cargo", 1)),
     "oil": (("tanker", 1),),
     "fishing": (("fishing", 1),),
+    "repair": (("general_cargo", 4), ("fishing", 2), ("patrol", 2), ("tanker", 2), ("river_barge", 1), ("barge", 1)),
     "anchor": (
         ("general_cargo", 6),
         ("bulk_carrier", 3),
@@ -39,7 +40,7 @@ _TRADE = {
         ("tanker", 1),
     ),
 }
-_OCCUPANCY = {"coal": 0.75, "general": 0.6, "container": 0.6, "oil": 0.5, "fishing": 0.45}
+_OCCUPANCY = {"coal": 0.75, "general": 0.6, "container": 0.6, "oil": 0.5, "fishing": 0.45, "repair": 0.7}
 
 
 def draw_vessel(rng: np.random.Generator, trade: str, name: str, longest: float = 1e9) -> Vessel:
@@ -64,6 +65,8 @@ def at_berth(vessel: Vessel, berth: Berth, gap: float, along: float, turned: boo
     """The vessel moored at a berth: ``along`` metres from its middle, bow either way."""
     s, c = np.sin(np.radians(berth.heading_deg)), np.cos(np.radians(berth.heading_deg))
     off = berth.side * (vessel.width / 2 + gap)
+    if berth.end_on:
+        off, along = along, vessel.length / 2 + gap
     x = berth.x + along * s + off * c
     y = berth.y - along * c + off * s
     heading = (berth.heading_deg + (180.0 if turned else 0.0)) % 360.0
@@ -140,8 +143,10 @@ def _try(
 class FleetBuilder:
     """Fills the waters of a port with vessels, seeded."""
 
-    def __init__(self, waters: Waters, harbours: Sequence[Facilities], rng: np.random.Generator) -> None:
-        self._waters, self._harbours, self._rng = waters, harbours, rng
+    def __init__(
+        self, waters: Waters, harbours: Sequence[Facilities], rng: np.random.Generator, rafting: float = 0.0
+    ) -> None:
+        self._waters, self._harbours, self._rng, self._rafting = waters, harbours, rng, rafting
         self._anchorages = [z for z in waters.zones if z.kind == "anchorage"]
         self._tide = float(rng.uniform(0, 360))
         self._crowding = 0.8
@@ -161,11 +166,27 @@ class FleetBuilder:
 
         def make() -> Vessel:
             vessel = draw_vessel(rng, berth.trade, self._name(), berth.length_m)
-            slack = max(berth.length_m - vessel.length, 0.0) / 2
+            slack = 3.0 if berth.end_on else max(berth.length_m - vessel.length, 0.0) / 2
             gap = float(rng.uniform(1.5, 4.0)) if berth.trade != "fishing" else 1.0
             return at_berth(vessel, berth, gap, float(rng.uniform(-slack, slack)), bool(rng.random() < 0.5))
 
-        return self._keep(_try(self._waters, rng, 4, make, 0.5))
+        if not self._keep(_try(self._waters, rng, 4, make, 0.5)):
+            return False
+        if self._rafting > 0 and rng.random() < self._rafting:
+            self._outside(self.vessels[-1], berth.trade)
+        return True
+
+    def _outside(self, first: Vessel, trade: str) -> bool:
+        """Another vessel of a trade beside one, on whichever side there is water."""
+        rng = self._rng
+
+        def make() -> Vessel:
+            other = draw_vessel(rng, trade, self._name(), first.length * 1.05)
+            shift = float(rng.uniform(-0.5, 0.5)) * max(first.length - other.length, 0.0)
+            side = 1 if rng.random() < 0.5 else -1
+            return beside(first, other, float(rng.uniform(2.0, 4.0)), side, shift, bool(rng.random() < 0.3))
+
+        return self._keep(_try(self._waters, rng, 8, make, 0.5))
 
     def _open_place(self, off_shore: float) -> tuple[float, float] | None:
         rng, (h, w) = self._rng, self._waters.relief.size
@@ -193,20 +214,13 @@ class FleetBuilder:
 
     def raft(self) -> bool:
         """Two vessels side by side at anchor: a transfer."""
-        rng = self._rng
         if not self.anchor():
             return False
         first = self.vessels[-1]
         if first.length < 60:
             return False
 
-        def make() -> Vessel:
-            other = draw_vessel(rng, "anchor", self._name(), first.length * 1.05)
-            shift = float(rng.uniform(-0.5, 0.5)) * max(first.length - other.length, 0.0)
-            side = 1 if rng.random() < 0.5 else -1
-            return beside(first, other, float(rng.uniform(2.0, 4.0)), side, shift, bool(rng.random() < 0.3))
-
-        if not self._keep(_try(self._waters, rng, 8, make, 0.5)):
+        if not self._outside(first, "anchor"):
             return False
         index = next(i for i, v in enumerate(self.vessels) if v.id == first.id)
         self.vessels[index] = replace(first, status="rafted")

@@ -10,6 +10,7 @@ shore; an anchorage outside.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,12 +35,13 @@ class Berth:
 
     id: str
     kind: str  # coal_berth | berth
-    trade: str  # coal | general | container | oil | fishing
+    trade: str  # coal | general | container | oil | fishing | repair
     x: float
     y: float
     heading_deg: float
     side: int  # +1: water is to starboard of the heading, -1: to port
     length_m: float
+    end_on: bool = False  # the ship lies with its bow or stern to the quay, which the heading leads away from
 
 
 @dataclass(frozen=True)
@@ -105,13 +107,15 @@ class Facilities:
         outline = self.harbour.place(shape)
         self.structures.append(Structure(outline, material, pattern, height, self.harbour.heading()))
 
-    def berth(self, trade: str, u: float, v: float, length: float, along: bool = True, side: int = 1) -> None:
+    def berth(
+        self, trade: str, u: float, v: float, length: float, along: bool = True, side: int = 1, end_on: bool = False
+    ) -> None:
         """A berth whose quay edge is at (u, v); for ``along`` the water is on the +v side."""
         kind = "coal_berth" if trade == "coal" else "berth"
         number = sum(b.trade == trade for b in self.berths) + 1
         x, y = self.harbour.at(u, v)
         name = f"{self.harbour.name}-{trade}-{number}"
-        self.berths.append(Berth(name, kind, trade, x, y, self.harbour.heading(along), side, length))
+        self.berths.append(Berth(name, kind, trade, x, y, self.harbour.heading(along), side, length, end_on))
 
     def zone(self, kind: str, name: str, shape: Polygon, capacity: int) -> None:
         outline = self.harbour.place(shape)
@@ -243,6 +247,18 @@ def _fishing(f: Facilities, u0: float, u1: float) -> None:
                 f.berth("fishing", u + 2 * side, v, 34, along=False, side=-side)
 
 
+def _repair(f: Facilities, u0: float, u1: float) -> None:
+    """A repair quay: ships and craft of all kinds in a rank, bow or stern to the quay, before sheds and yards."""
+    _apron(f, u0, u1, 260, str(f.rng.choice(["old_concrete", "concrete", "ballast"])))
+    for v in (-30.0, -95.0, -170.0):
+        _sheds(f, u0 + 5, u1 - 5, v, float(f.rng.uniform(25, 50)))
+    u = u0 + 15.0
+    while u < u1 - 15:
+        f.berth("repair", u, 0.0, float(f.rng.uniform(45, 110)), along=False, end_on=True)
+        u += float(f.rng.uniform(16, 45))
+    f.zone("berth", "repair-quay", box(u0, -5, u1, 120), max(1, int((u1 - u0) / 30)))
+
+
 def _breakwater(f: Facilities, u: float) -> None:
     out = float(f.rng.uniform(420, 560))
     line = [(u, -20), (u + 60, out * 0.5), (u + 10, out), (u - 260, out + 190)]
@@ -259,11 +275,17 @@ _PLAN = (
 )
 
 
-def build(harbour: Harbour) -> Facilities:
-    """Fill the front of a harbour with facilities, the coal terminal first, as many as fit."""
+_TERMINALS = {trade: (wanted, builder) for trade, wanted, builder in (*_PLAN, ("repair", 480.0, _repair))}
+#: What a port has unless told otherwise, and all that it can have.
+TRADES = tuple(trade for trade, _, _ in _PLAN)
+ALL_TRADES = tuple(_TERMINALS)
+
+
+def build(harbour: Harbour, trades: Sequence[str] = TRADES) -> Facilities:
+    """Fill the front of a harbour with the terminals of these trades, in this order, as many as fit."""
     f = Facilities(harbour, np.random.default_rng([harbour.seed, 23]))
     u, end = -harbour.half_m, harbour.half_m
-    for _, wanted, builder in _PLAN:
+    for wanted, builder in (_TERMINALS[trade] for trade in trades):
         width = wanted * float(f.rng.uniform(0.92, 1.08))
         if u + width > end:
             break

@@ -23,7 +23,7 @@ from training.simulate.fleet import FleetBuilder, Waters
 from training.simulate.hulls import Vessel
 from training.simulate.land import Land
 from training.simulate.noise import Array
-from training.simulate.port import Facilities, Zone, anchorages, build
+from training.simulate.port import ALL_TRADES, TRADES, Facilities, Zone, anchorages, build
 from training.simulate.relief import Relief, Shore
 from training.simulate.sensor import PIXEL_M, SUB, NoiseModel, blur_pixels, fine_to_pixels, quantise
 from training.simulate.spectra import BANDS
@@ -64,15 +64,19 @@ class SceneSpec:
     glint: float = 0.012
     port_seed: int | None = None
     harbours: int = 1
+    trades: tuple[str, ...] = TRADES  # terminals along each front, in this order, as many as fit
     estuary: bool = True
     vessels: tuple[Vessel, ...] | None = None
     vessel_count: int = 30
+    rafting: float = 0.0  # share of the moored vessels that have another outside them
     noise: bool = True
     parity: int | None = None
 
     def __post_init__(self) -> None:
         if min(self.size) < 64 or self.size[0] % 2 or self.size[1] % 2:
             raise ValueError(f"size {self.size} must be even and at least 64 pixels a side")
+        if unknown := set(self.trades) - set(ALL_TRADES):
+            raise ValueError(f"trades {sorted(unknown)} are unknown; known are {', '.join(ALL_TRADES)}")
         if self.level not in ("L1C", "L2A"):
             raise ValueError(f"level {self.level!r} must be 'L1C' or 'L2A'")
         if self.acquired.tzinfo is None:
@@ -150,7 +154,7 @@ class Painter:
         half = min(1450.0, 0.36 * spec.size[1] * PIXEL_M)
         shore = Shore(spec.estuary, 0.012 * short if spec.estuary else 0.035 * short)
         self.relief = _relief(spec.size, shore, port_seed, spec.harbours, half)
-        self.facilities: list[Facilities] = [build(h) for h in self.relief.harbours]
+        self.facilities: list[Facilities] = [build(h, spec.trades) for h in self.relief.harbours]
         self.zones = [z for f in self.facilities for z in f.zones]
         self.zones += [z for h in self.relief.harbours for z in anchorages(h, spec.size)]
         centre = self.grid.to_lonlat([spec.size[1] / 2], [spec.size[0] / 2])
@@ -178,7 +182,7 @@ class Painter:
 
     def _crew(self) -> list[Vessel]:
         rng = np.random.default_rng([self.spec.seed, 31])
-        return FleetBuilder(self.waters(), self.facilities, rng).fill(self.spec.vessel_count)
+        return FleetBuilder(self.waters(), self.facilities, rng, self.spec.rafting).fill(self.spec.vessel_count)
 
     def _order(self) -> list[StructureDrawing | WakeDrawing | HullDrawing]:
         """Bottom to top: ground works, wakes, hulls, and cranes that reach over ships."""
