@@ -37,8 +37,8 @@ LOW_CONFIDENCE = 0.02
 TRUE_COLOUR = ("B04", "B03", "B02")
 # Changes to any of these can change predictions, so their text is part of the cache's key.
 _PREDICTING = (
-    "prediction", "search", "hulls", "clutter", "wakes", "model", "boxes", "tiles", "filters", "masks", "encoding",
-    "geometry", "scene/*",
+    "prediction", "search", "hulls", "clutter", "wakes", "wakelines", "model", "networkfile", "boxes", "tiles", "filters",
+    "masks", "encoding", "geometry", "scene/*",
 )  # fmt: skip
 
 
