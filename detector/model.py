@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,20 +15,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detector import calibration, encoding
+from detector import encoding
 from detector.enlargement import fold_enlargement
-from detector.errors import ConfigError, MissingDependencyError, WeightsError, WeightsNotFoundError
+from detector.errors import MissingDependencyError, WeightsError, WeightsNotFoundError
+from detector.networkfile import description
+from detector.processors import has_vnni, processors
 from detector.resources import weights_path
 
 REGISTRY = "registry.json"
-FORMAT = "bargewatch-obb-1"
-# A protobuf string field (1) of ten bytes, and the tag of the string field (2) that follows it.
-_KEY = b"\x0a\x0abargewatch\x12"
 
 Boxes = NDArray[np.float32]
 
@@ -43,7 +42,7 @@ def in_flight(threads: int | None = None) -> int:
     Threads that share one window wait for the slowest of them at every layer, and something else runs on one of the
     processors for much of the time (39 against 27 ms a window on two processors, 81 against 39 beside a busy thread).
     """
-    return min(threads or os.cpu_count() or 1, _MOST_IN_FLIGHT)
+    return min(threads or processors(), _MOST_IN_FLIGHT)
 
 
 @dataclass(frozen=True)
@@ -112,15 +111,6 @@ def find_weights(weights: str | os.PathLike[str] | None) -> Weights:
     raise WeightsNotFoundError(f"there are no weights {name!r}; use {names} or the path of an .onnx file")
 
 
-@lru_cache(maxsize=1)
-def has_vnni() -> bool:
-    """Whether the processor multiplies 8-bit integers without loss (VNNI); others may overflow 16 bits on the way."""
-    try:
-        return "vnni" in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-
-
 def _checked(name: str, path: Path, expected: str | None) -> Weights:
     content = _read(path)
     digest = hashlib.sha256(content).hexdigest()
@@ -128,28 +118,18 @@ def _checked(name: str, path: Path, expected: str | None) -> Weights:
         raise WeightsError(
             f"{path} is not the file that was released (SHA-256 {digest[:12]}…); install it again"
         )
-    meta = _metadata(content, path)
-    classes, size = meta["classes"], meta["size"]
-    sampling, confidence = meta["ground_sampling_m"], meta["confidence"]
-    if not (
-        isinstance(classes, list)
-        and classes
-        and all(isinstance(label, str) for label in classes)
-        and isinstance(size, int)
-        and size > 0
-        and isinstance(sampling, int | float)
-        and 0 < sampling < math.inf
-        and isinstance(confidence, int | float)
-        and 0 <= confidence <= 1
-    ):
-        raise WeightsError(f"{path} describes itself wrongly; make it again with bargewatch export")
-    pairs = None
-    if meta.get("calibration") is not None:
-        try:
-            pairs = tuple((raw, true) for raw, true in calibration.check(meta["calibration"]))
-        except ConfigError as error:
-            raise WeightsError(f"{path} describes itself wrongly ({error})") from error
-    return Weights(name, path, digest, tuple(classes), size, float(sampling), float(confidence), pairs)
+    told = description(content, path)
+    pairs = told["calibration"]
+    return Weights(
+        name=name,
+        path=path,
+        sha256=digest,
+        classes=tuple(told["classes"]),
+        size=told["size"],
+        ground_sampling_m=float(told["ground_sampling_m"]),
+        confidence=float(told["confidence"]),
+        calibration=None if pairs is None else tuple((raw, true) for raw, true in pairs),
+    )
 
 
 def _read(path: Path) -> bytes:
@@ -159,42 +139,6 @@ def _read(path: Path) -> bytes:
         raise WeightsNotFoundError(f"there is no weights file {path}") from None
     except OSError as error:
         raise WeightsError(f"the weights {path} cannot be read: {error.strerror}") from error
-
-
-def _metadata(content: bytes, path: Path) -> dict[str, Any]:
-    """The JSON that `bargewatch export` keeps in the file, found without an ONNX library.
-
-    metadata_props is the last field that the exporter writes: a protobuf string of known key whose value is
-    JSON.
-    """
-    start = content.rfind(_KEY)
-    found: Any = None
-    if start >= 0:
-        try:
-            length, at = _varint(content, start + len(_KEY))
-            found = json.loads(content[at : at + length])
-        except (ValueError, RecursionError):
-            found = None
-    wanted = {"format", "classes", "bands", "size", "ground_sampling_m", "confidence"}
-    if not isinstance(found, dict) or not wanted <= set(found):
-        raise WeightsError(
-            f"{path} is not a network of bargewatch, or is damaged; make one with bargewatch export"
-        )
-    if found["format"] != FORMAT or found["bands"] != list(encoding.BANDS):
-        raise WeightsError(
-            f"{path} is of form {found['format']} with bands {found['bands']}; this version reads {FORMAT}"
-        )
-    return found
-
-
-def _varint(content: bytes, at: int) -> tuple[int, int]:
-    """A protobuf number of at most ten bytes, and where it ends; ValueError where there is none."""
-    value = 0
-    for shift, byte in enumerate(content[at : at + 10]):
-        value |= (byte & 127) << (7 * shift)
-        if byte < 128:
-            return value, at + shift + 1
-    raise ValueError("the number does not end")
 
 
 class Network:
@@ -299,18 +243,30 @@ _RUNTIMES: dict[str, Callable[[bytes, tuple[int, int], int | None], Runner]] = {
 
 def network(weights: Weights, window: tuple[int, int], threads: int | None = None) -> Network:
     """A network of this process, kept for the next scene of the same pixel size."""
-    return _kept(weights, window, threads, _runtime()).result()
+    with _ASKING:
+        loading = _kept(weights, window, threads, _runtime())
+    return loading.result()
 
 
 def prepare(weights: Weights, threads: int | None = None) -> None:
     """Begin to load the network for 10 m pixels, which takes a second, while the caller opens the first scene."""
-    _kept(weights, scene_window(weights, (10.0, 10.0)), threads, _runtime())
+    with _ASKING:
+        _kept(weights, scene_window(weights, (10.0, 10.0)), threads, _runtime())
+
+
+#: Two threads that ask at once must not both start to load, nor may two networks be loaded at once: OpenVINO can then wait
+#: for Python and Python for OpenVINO, for ever.
+_ASKING, _LOADING = Lock(), Lock()
 
 
 @lru_cache(maxsize=4)
 def _kept(weights: Weights, window: tuple[int, int], threads: int | None, runtime: str) -> Future[Network]:
+    def load() -> Network:
+        with _LOADING:
+            return Network(weights, window, threads, runtime)
+
     loader = ThreadPoolExecutor(1, thread_name_prefix="bargewatch-load")
-    loading = loader.submit(Network, weights, window, threads, runtime)
+    loading = loader.submit(load)
     loader.shutdown(wait=False)
     return loading
 

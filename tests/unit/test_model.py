@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector import model
+from detector import model, networkfile
 from detector.encoding import BANDS
 from detector.errors import WeightsError, WeightsNotFoundError
-from detector.model import FORMAT, Network, Weights, find_weights, network, registry, scene_window
+from detector.model import Network, Weights, find_weights, network, registry, scene_window
+from detector.networkfile import FORMAT
+from detector.processors import processors
 from tests.network import weights_to_test
 
 META: dict[str, Any] = {
@@ -81,6 +84,20 @@ def test_the_8_bit_form_is_the_default_where_the_processor_is_made_for_it(
     monkeypatch.setattr("detector.model.has_vnni", lambda: vnni)
     assert find_weights(None).name == name
     assert find_weights("small").name == "small"
+
+
+def test_the_registry_says_of_each_network_what_its_file_says() -> None:
+    if weights_to_test() is not None:
+        pytest.skip("no registry here")
+    table = registry()
+    for name, entry in table["weights"].items():
+        found = find_weights(name)
+        assert (tuple(entry["classes"]), entry["size"], entry["confidence"]) == (
+            found.classes,
+            found.size,
+            found.confidence,
+        )
+        assert tuple(map(tuple, entry.get("calibration", ()))) == (found.calibration or ()), name
 
 
 def test_a_path_needs_no_registry(tmp_path: Path) -> None:
@@ -169,13 +186,13 @@ def test_metadata_that_cannot_be(tmp_path: Path, change: dict[str, Any]) -> None
 @given(st.binary(max_size=60), st.binary(max_size=5))
 def test_hostile_bytes_are_refused(after: bytes, before: bytes) -> None:
     with pytest.raises(WeightsError):
-        model._metadata(before + KEY + after, Path("odd.onnx"))
+        networkfile.description(before + KEY + after, Path("odd.onnx"))
 
 
 @given(st.integers(0, 2**63), st.binary(max_size=4))
 def test_a_varint_is_read_back(number: int, before: bytes) -> None:
     content = before + varint(number)
-    assert model._varint(content + b"x", len(before)) == (number, len(content))
+    assert networkfile._varint(content + b"x", len(before)) == (number, len(content))
 
 
 @pytest.mark.parametrize("name", ["checkpoint.pt", "notes.txt", "a.ONNX.zip"])
@@ -203,6 +220,17 @@ def test_an_unknown_runtime(tmp_path: Path) -> None:
     weights = Weights("w", tmp_path / "w.onnx", "", ("vessel",), 640, 5.0, 0.25)
     with pytest.raises(WeightsError, match="'tensorflow'.*openvino"):
         Network(weights, (320, 320), 1, "tensorflow")
+
+
+def test_windows_at_once_are_those_of_the_processors_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container on a large machine may use a few of its processors."""
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 5}, raising=False)
+    assert (processors(), model.in_flight(), model.in_flight(1)) == (2, 2, 1)
+    monkeypatch.delattr("os.sched_getaffinity")
+    assert processors() == 64 and model.in_flight() == 4
+    monkeypatch.setattr("os.cpu_count", lambda: None)
+    assert processors() == 1
 
 
 @pytest.mark.parametrize(
@@ -276,3 +304,37 @@ def test_threads_that_share_a_network_do_not_mix_their_windows(real: Weights, pi
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_networks_are_loaded_once_and_one_after_the_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two loads at once can stop for ever inside the library."""
+    loading, most, loaded = 0, 0, []
+
+    def slow(weights: Weights, window: tuple[int, int], threads: int | None, runtime: str) -> object:
+        nonlocal loading, most
+        loading += 1
+        most = max(most, loading)
+        time.sleep(0.02)
+        loaded.append(window)
+        loading -= 1
+        return object()
+
+    (tmp_path / "one.onnx").write_bytes(onnx_like())
+    weights = find_weights(tmp_path / "one.onnx")
+    monkeypatch.setattr(model, "Network", slow)
+    model._kept.cache_clear()
+    start = threading.Barrier(6)
+    given: dict[int, object] = {}
+
+    def ask(number: int) -> None:
+        start.wait()
+        given[number] = network(weights, (384 + number % 2, 384))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    model._kept.cache_clear()
+    assert sorted(loaded) == [(384, 384), (385, 384)] and most == 1
+    assert given[0] is given[2] is given[4] and given[1] is given[3] is given[5]
