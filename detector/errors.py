@@ -55,6 +55,14 @@ class TableError(BargewatchError, ValueError):
     """A table cannot be read or written, or lacks a column."""
 
 
+class MissingColumnError(TableError):
+    """A table lacks columns: `missing` names them all."""
+
+    def __init__(self, message: str, missing: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
 class ConfigError(BargewatchError, ValueError):
     """A setting is unknown or out of range."""
 

@@ -19,7 +19,7 @@ import numpy as np
 import shapely
 
 from detector.atomic import replacing
-from detector.errors import MissingDependencyError, TableError
+from detector.errors import MissingColumnError, MissingDependencyError, TableError
 from detector.textformats import (
     WGS84,
     Columns,
@@ -99,8 +99,9 @@ def read(path: str | os.PathLike[str], schema: Schema, layer: str) -> dict[str, 
     try:
         found = _READERS[suffix](Path(path), layer)
         if missing := [name for name in (*schema, "geometry") if name not in found]:
-            raise TableError(
-                f"{path}: the table lacks the column {missing[0]!r}; it needs {', '.join(schema)}, geometry"
+            raise MissingColumnError(
+                f"{path}: the table lacks the column {missing[0]!r}; it needs {', '.join(schema)}, geometry",
+                tuple(missing),
             )
         if extra := [str(name) for name in found if name not in schema and name != "geometry"]:
             warnings.warn(f"{path}: ignored the columns {', '.join(extra)}", stacklevel=3)

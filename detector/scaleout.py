@@ -8,18 +8,17 @@ A worker holds one scene at a time, and no more of it than the windows that one 
 from __future__ import annotations
 
 import os
-import traceback
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from detector import __version__
-from detector.errors import BargewatchError, ConfigError, MissingDependencyError, SceneError, WeightsError
-from detector.model import Weights, find_weights
-from detector.prediction import Job, Looked, SceneResult, look_at, name_of
+from detector.errors import ConfigError, MissingDependencyError
+from detector.prediction import Job, Looked, name_of
+from detector.processors import processors
+from detector.worker import lost, opened, work
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -78,68 +77,6 @@ def _in_order(done: Iterator[tuple[int, Looked]], total: int, progress: Progress
         yield early.pop(turn)
 
 
-# ---- at a worker
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """What a worker sends back: plain enough to be pickled whatever happened."""
-
-    looked: Looked
-    warned: tuple[str, ...]
-
-
-def _work(job: Job, version: str, source: Any) -> _Answer:
-    """One scene at a worker."""
-    if version != __version__:
-        error = ConfigError(f"a worker has bargewatch {__version__}, not {version}; install the same there")
-        return _Answer((SceneResult(name_of(source), error=error), None), ())
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
-        try:
-            result, moment = look_at(replace(job, weights=_here(job.weights)), source)
-        except BargewatchError as error:
-            result, moment = SceneResult(name_of(source), error=error), None
-    warned = tuple(str(warning.message) for warning in caught if issubclass(warning.category, UserWarning))
-    if result.error is not None:
-        result.error = _portable(result.error)
-    return _Answer((result, moment), warned)
-
-
-def _here(weights: Weights) -> Weights:
-    """The same weights where this machine has them: another one may have installed them elsewhere."""
-    if weights.path.is_file():
-        return weights
-    found = find_weights(weights.name)
-    if found.sha256 != weights.sha256:
-        raise WeightsError(f"a worker has other weights {weights.name!r}; install the same bargewatch there")
-    return found
-
-
-def _portable(error: Exception) -> Exception:
-    """The error with its traceback as a note, and as plain text where it cannot be pickled."""
-    import pickle
-
-    error.add_note("".join(traceback.format_exception(error)))
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:  # noqa: BLE001 - foreign errors fail to be pickled in many ways
-        plain = RuntimeError(f"{type(error).__name__}: {error}")
-        plain.__notes__ = error.__notes__
-        return plain
-    return error
-
-
-def _opened(answer: _Answer) -> Looked:
-    for text in answer.warned:
-        warnings.warn(text, stacklevel=2)
-    return answer.looked
-
-
-def _lost(source: Any, why: str) -> Looked:
-    return SceneResult(name_of(source), error=SceneError(f"{name_of(source)}: {why}")), None
-
-
 # ---- processes
 
 
@@ -148,7 +85,7 @@ def _by_processes(job: Job, sources: Sequence[Any], workers: int) -> Iterator[tu
     from multiprocessing.connection import wait
 
     workers = min(workers, len(sources))
-    threads = max(1, (job.threads or _processors()) // max(workers, 1))
+    threads = max(1, (job.threads or processors()) // max(workers, 1))
     job = replace(job, threads=threads)
     waiting = deque((number, 1) for number in range(len(sources)))
     crew: list[_Worker] = []
@@ -176,10 +113,10 @@ def _by_processes(job: Job, sources: Sequence[Any], workers: int) -> Iterator[tu
                         continue
                     yield (
                         number,
-                        _lost(sources[number], f"{ATTEMPTS} workers died of it ({ended}); is memory short?"),
+                        lost(sources[number], f"{ATTEMPTS} workers died of it ({ended}); is memory short?"),
                     )
                 else:
-                    yield number, _opened(answer)
+                    yield number, opened(answer)
     finally:
         for worker in crew:
             worker.kill()
@@ -237,12 +174,7 @@ def _serve(pipe: Connection[Any, Any], job: Job, version: str) -> None:
     )  # the terminal sends it to all; the first process ends the others
     with suppress(EOFError, OSError):
         while True:
-            pipe.send(_work(job, version, pipe.recv()))
-
-
-def _processors() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+            pipe.send(work(job, version, pipe.recv()))
 
 
 # ---- Dask
@@ -259,7 +191,7 @@ def _by_dask(job: Job, sources: Sequence[Any], scheduler: str) -> Iterator[tuple
         run = os.urandom(8).hex()  # names of tasks are of the whole cluster: no other run may have the same
         tasks = {
             client.submit(
-                _work, job, __version__, _anywhere(source), pure=False, key=f"bargewatch-{run}-{n}"
+                work, job, __version__, _anywhere(source), pure=False, key=f"bargewatch-{run}-{n}"
             ): n
             for n, source in enumerate(sources)
         }
@@ -305,14 +237,14 @@ def _answer_of(task: Any, source: Any) -> Looked:
     from concurrent.futures import CancelledError
 
     try:
-        result, moment = _opened(task.result())
+        result, moment = opened(task.result())
     except CancelledError:
-        return _lost(source, "the scheduler was lost; start again")
+        return lost(source, "the scheduler was lost; start again")
     except Exception as error:  # noqa: BLE001 - a worker can fail in ways of its own
         what = type(error).__name__
         if what == "KilledWorker":
-            return _lost(source, "it was given up because workers died of it; is their memory short?")
+            return lost(source, "it was given up because workers died of it; is their memory short?")
         reason = " ".join(str(error).split())[:200]
-        return _lost(source, f"a worker failed ({what}: {reason}); is the same bargewatch installed there?")
+        return lost(source, f"a worker failed ({what}: {reason}); is the same bargewatch installed there?")
     result.source = name_of(source)
     return result, moment

@@ -7,7 +7,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -16,6 +16,7 @@ import shapely
 import shapely.geometry
 from numpy.typing import NDArray
 
+from detector.columns import one_line
 from detector.errors import TableError
 
 Kind: TypeAlias = Literal["text", "float", "int", "bool", "list"]
@@ -127,6 +128,15 @@ def escape_cell(text: str) -> str:
 def unescape_cell(text: str) -> str:
     """Text as it was before `escape_cell`."""
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+def plain_cell(value: Any, number: Callable[[float], str]) -> str:
+    """A cell of a text or a number, floats as `number` writes them; empty where nothing is known."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    if isinstance(value, str):
+        return escape_cell(one_line(value))
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def write_csv(path: Path, schema: Schema, columns: Columns, geometry: Any, layer: str, crs: Any) -> None:

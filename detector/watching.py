@@ -22,10 +22,11 @@ from detector.detections import Detections
 from detector.errors import ConfigError, SiteError, TableError
 from detector.imagery import fetching
 from detector.imagery.area import area_of
-from detector.imagery.fetching import MIN_CLEAR, Plan, Source
+from detector.imagery.fetching import MIN_CLEAR, Plan
 from detector.imagery.granules import Overpass
 from detector.imagery.manifest import FETCHED, only_writer
 from detector.imagery.scenefile import file_hash
+from detector.imagery.sources import Source
 from detector.model import Weights
 from detector.prediction import SceneResult
 from detector.store.settings import Settings

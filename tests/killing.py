@@ -122,7 +122,7 @@ def _done(log: Path) -> int:
 def _left(log: Path) -> int | None:
     """Scenes that are still to do by the lines that a run has written; None before it says how many there are."""
     lines = log.read_text(errors="replace").splitlines()
-    number = next((int(line.split()[1]) for line in lines if " scenes to do" in line), None)
+    number = next((int(line.split()[1]) for line in lines if " to do, " in line), None)
     return None if number is None else number - _done(log)
 
 

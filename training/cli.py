@@ -55,6 +55,7 @@ def settings_of(config: Path | None) -> Any:
 @data_option
 @runs_option
 @click.option("--fold", metavar="NAME", help="Leave this fold's places out (configs/folds.yaml).  [default: none]")
+@click.option("--places", type=click.IntRange(1), metavar="N", help="Train on N places only (learning curve).")
 @click.option("--resume", is_flag=True, help="Go on with the run from its last finished epoch.")
 @click.option("--start", type=FILE, metavar="FILE.pt", help="Checkpoint to start from, instead of the settings' own.")
 @click.option(
@@ -62,8 +63,9 @@ def settings_of(config: Path | None) -> Any:
     " that are none, as often as `sampling.hard` says.",
 )  # fmt: skip
 def train(
-    config: Path | None, data: Path, runs: Path, fold: str | None, resume: bool, start: Path | None, hard: Path | None
-) -> None:
+    config: Path | None, data: Path, runs: Path, fold: str | None, places: int | None, resume: bool, start: Path | None,
+    hard: Path | None,
+) -> None:  # fmt: skip
     """Train a network; the checkpoint is RUNS/FOLD/weights/last.pt (RUNS/all/… without --fold).
 
     \b
@@ -86,6 +88,8 @@ def train(
 
         if start is not None:
             settings.start = str(start.resolve())
+        if places is not None:
+            settings.most_places = places
         spots = _hard_spots(settings, data, hard, runs / (fold or "all")) if hard is not None else None
         last = run(settings, data, runs, fold=fold, resume=resume, hard=spots)
     click.echo(f"{last}\nNext: bargewatch export {last} --out weights/NAME.onnx, or bargewatch evaluate --runs {runs}")
@@ -152,8 +156,7 @@ def export(
         if name is not None:
             lean = out.with_suffix(".pt")
             write_lean(checkpoint, lean)
-            keep = {key: facts[key] for key in ("classes", "size", "confidence", "calibration") if key in facts}
-            table = register(out.parent, name, out, pt=lean, default=default, **keep)
+            table = register(out.parent, name, out, pt=lean, default=default)
             click.echo(f"{out.parent / 'registry.json'}: {name} entered, default is {table['default']}")
 
 
@@ -187,7 +190,6 @@ def quantize(
     with extra("quantize"):
         import json
 
-        from detector.model import find_weights
         from training import gate
         from training import quantize as quantisation
         from training.config import read_folds
@@ -202,9 +204,7 @@ def quantize(
         quantisation.quantize(network, chips or runs / "all" / "chips", out)
         click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
         if name is not None:
-            found = find_weights(out)
-            facts: dict[str, Any] = {"classes": list(found.classes), "size": found.size, "confidence": found.confidence}
-            table = register(out.parent, name, out, default="vnni" if default else False, **facts)
+            table = register(out.parent, name, out, made_from=network, default="vnni" if default else False)
             click.echo(json.dumps({"default": table["default"], "weights": list(table["weights"])}))
 
 

@@ -19,6 +19,7 @@ from torch import nn
 from detector.atomic import replacing
 from detector.encoding import BANDS, GROUND_SAMPLING_M
 from detector.errors import ConfigError, WeightsError
+from detector.networkfile import FORMAT
 from training.checkpoints import load_network
 
 __all__ = ["Enlarged", "check_agreement", "export_onnx", "load_network", "sha256"]
@@ -76,7 +77,7 @@ def export_onnx(
     window = int(round(size * GROUND_SAMPLING_M / 10.0))
     example = torch.zeros(1, len(BANDS), window, window, dtype=torch.uint8)
     metadata = {
-        "format": "bargewatch-obb-1", "classes": names, "bands": list(BANDS), "size": size,
+        "format": FORMAT, "classes": names, "bands": list(BANDS), "size": size,
         "ground_sampling_m": GROUND_SAMPLING_M, "confidence": confidence, **(extra or {}),
     }  # fmt: skip
     with replacing(out) as draft:

@@ -8,13 +8,20 @@ from typing import Any
 
 from detector.atomic import replacing
 from detector.errors import WeightsError
+from detector.model import find_weights
 from training.export import sha256
 
 FILE = "registry.json"
 
 
 def register(
-    folder: Path, name: str, onnx: Path, *, pt: Path | None = None, default: bool | str = False, **facts: Any
+    folder: Path,
+    name: str,
+    onnx: Path,
+    *,
+    pt: Path | None = None,
+    made_from: Path | None = None,
+    default: bool | str = False,
 ) -> dict[str, Any]:
     """Enter weights into the registry of a folder, or renew their entry; the first become the default.
 
@@ -23,9 +30,12 @@ def register(
         name: what users say to ``--weights``.
         onnx: the exported network, in the folder.
         pt: the lean checkpoint, in the folder.
+        made_from: the network that this one is another form of; where it is in the registry, they share its card.
         default: make them the weights that are used unless told otherwise; "vnni": on processors with 8-bit
             instructions only.
-        facts: what else to keep, e.g. classes and confidence; for people, the ONNX file's own metadata decide.
+
+    What the network says of itself (classes, size, confidence, calibration) is copied for people to read; inference asks
+    the file.
 
     Raises:
         WeightsError: a file is not in the folder, or the registry is damaged.
@@ -45,7 +55,9 @@ def register(
         if file.parent.resolve() != folder.resolve() or not file.is_file():
             raise WeightsError(f"{file} is not in {folder}; the files of a registry lie beside it")
         entry |= {kind: file.name, f"{kind}_sha256": sha256(file)}
-    known[name] = entry | {"card": f"{name}.md"} | facts
+    cards = {other.get("onnx"): other.get("card") for other in known.values()}
+    card = None if made_from is None else cards.get(made_from.name)
+    known[name] = entry | {"card": card or f"{name}.md"} | _facts(onnx)
     if default == "vnni":
         table["default_vnni"] = name
     elif default or table.get("default") not in known:
@@ -53,3 +65,12 @@ def register(
     with replacing(path) as draft:
         draft.write_text(json.dumps(table, indent=1) + "\n")
     return table
+
+
+def _facts(onnx: Path) -> dict[str, Any]:
+    """What a network says of itself that a reader of the registry wants to know."""
+    found = find_weights(onnx)
+    facts: dict[str, Any] = {"classes": list(found.classes), "size": found.size, "confidence": found.confidence}
+    if found.calibration is not None:
+        facts["calibration"] = [list(pair) for pair in found.calibration]
+    return facts

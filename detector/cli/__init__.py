@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import traceback
 import warnings
@@ -126,6 +127,21 @@ def unexpected(error: BaseException, debug: bool) -> str:
         return "".join(traceback.format_exception(error)).rstrip()
     what = " ".join(str(error).split())[:300]
     return f"unexpected {type(error).__name__}: {what or 'no message'} (add --debug for the traceback, and report it)"
+
+
+def reason(name: str, error: BaseException | str, debug: bool = False) -> str:
+    """Why an input failed, in one line that begins with its name; with --debug also where."""
+    known = isinstance(error, str | BargewatchError)
+    if isinstance(error, BaseException) and (debug or not known):
+        text = unexpected(error, debug)
+    else:
+        text = " ".join(str(error).split())
+    return text if text.startswith(name) else f"{name}: {text}"
+
+
+def plain(value: Any) -> Any:
+    """A value that JSON can hold: None for a number that is not known."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _show_warning(

@@ -8,21 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from detector.cli import plain, say, unexpected
+from detector.cli.options import min_clear_option, quiet_option, recall_option, site_option, vessels_option
+
 if TYPE_CHECKING:
     from detector.loadings.count import LoadingCount
 
 
 @click.command()
-@click.option(
-    "--vessels", required=True, metavar="FILE", help="Vessel table that `bargewatch predict` wrote."
-)
+@vessels_option
 @click.option("--looks", required=True, metavar="FILE.csv", help="Looks table of the same run.")
-@click.option(
-    "--site",
-    required=True,
-    metavar="SITE",
-    help="Name of a site (see `bargewatch sites list`) or a GeoJSON file.",
-)
+@site_option
 @click.option(
     "--out", required=True, metavar="DIR", help="Folder for visits.geojson and loadings.csv; made if need be."
 )
@@ -40,18 +36,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Kinds of zones whose visits are loadings: coal_berth, berth, anchorage.",
 )
-@click.option(
-    "--min-clear",
-    type=float,
-    metavar="F",
-    help="Least clear share of a zone in a look that can show it to be empty.  [default: 0.7]",
-)
-@click.option(
-    "--recall",
-    type=float,
-    metavar="R",
-    help="Believed chance that a vessel is in the table where its zone was seen.  [default: 0.85]",
-)
+@min_clear_option
+@recall_option
 @click.option(
     "--chips",
     metavar="DIR",
@@ -70,7 +56,7 @@ if TYPE_CHECKING:
     "--seed", type=int, default=0, show_default=True, help="Of the random draws behind the intervals."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
-@click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+@quiet_option
 @click.pass_context
 def count(
     ctx: click.Context,
@@ -128,7 +114,6 @@ def _run(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    from detector.cli import say, unexpected
     from detector.loadings.count import MIN_CLEAR, RECALL, count_loadings, prepare_folder
 
     if plots:
@@ -173,14 +158,10 @@ def summary(result: LoadingCount, files: list[str]) -> dict[str, Any]:
     return {
         "site": result.tables.site.name,
         "visits": len(result.visit_rows),
-        "loadings": [{name: _plain(value) for name, value in row.items()} for row in result.loading_rows],
+        "loadings": [{name: plain(value) for name, value in row.items()} for row in result.loading_rows],
         "remarks": list(result.remarks),
         "files": files,
     }
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def text(result: LoadingCount, files: list[str]) -> str:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import click
 
+from detector.cli.options import weights_option
+
 
 @click.command()
 @click.option("--out", default="bargewatch-demo", show_default=True, metavar="DIR", help="Folder for the files.")
 @click.option("--seed", default=7, show_default=True, help="Another seed paints another port.")
-@click.option("--weights", metavar="W", help="Weights by name or path.  [default: those that ship]")
+@weights_option
 @click.option("--force", is_flag=True, help="Replace the folder of an earlier demo.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def demo(out: str, seed: int, weights: str | None, force: bool, as_json: bool) -> None:

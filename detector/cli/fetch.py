@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from detector.cli import reason, say
+from detector.cli.options import quiet_option, site_option, summary_option
 from detector.cli.progress import Progress
+from detector.wording import counted
 
 if TYPE_CHECKING:
     from detector.imagery.fetching import Fetched, Plan
+    from detector.imagery.sources import Source
+
+#: What is said of a scene of which no image is kept, by its status in the manifest.
+WITHOUT_IMAGE = {"clouded": "under cloud, kept as a look", "empty": "shows nothing of the site"}
 
 
 @click.command()
-@click.option(
-    "--site",
-    required=True,
-    metavar="SITE",
-    help="Name of a site (see `bargewatch sites list`) or a GeoJSON file.",
-)
+@site_option
 @click.option("--from", "first", required=True, metavar="DATE", help="First day, YYYY-MM-DD, UTC.")
 @click.option("--to", "last", required=True, metavar="DATE", help="Last day, included.")
 @click.option("--out", required=True, metavar="DIR", help="Folder for the images; made if need be.")
@@ -58,8 +60,8 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Say how many scenes and megabytes there are; fetch none.")
 @click.option("--refetch", is_flag=True, help="Fetch again what is there.")
-@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on standard output.")
-@click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+@summary_option
+@quiet_option
 @click.pass_context
 def fetch(ctx: click.Context, /, as_json: bool, quiet: bool, **options: Any) -> None:
     """Get the Sentinel-2 images of a site, one GeoTIFF an overpass, cut to the site.
@@ -85,7 +87,6 @@ def fetch(ctx: click.Context, /, as_json: bool, quiet: bool, **options: Any) -> 
 
 
 def _run(options: dict[str, Any], *, debug: bool, as_json: bool, quiet: bool) -> int:
-    from detector.cli import say
     from detector.errors import AccountError, FetchError
     from detector.imagery import fetching
 
@@ -99,8 +100,8 @@ def _run(options: dict[str, Any], *, debug: bool, as_json: bool, quiet: bool) ->
     skipped: dict[str, str] = dict(getattr(plan.source, "skipped", {}))
     results: list[Fetched] = []
     with Progress(len(plan.todo), quiet=quiet) as progress:
-        for path, reason in skipped.items():
-            progress.error(f"bargewatch: error: {reason if reason.startswith(path) else f'{path}: {reason}'}")
+        for path, why in skipped.items():
+            progress.error(reason(path, why))
         progress.say(_plan_line(plan))
         if not options["dry_run"]:
             for result in fetching.fetch(plan, lambda _: progress.step(0, 1)):
@@ -109,7 +110,7 @@ def _run(options: dict[str, Any], *, debug: bool, as_json: bool, quiet: bool) ->
                     progress.done(_line(result))
                 else:
                     progress.done("")
-                    progress.error(f"bargewatch: error: {_sentence(result, debug)}")
+                    progress.error(reason(result.scene_id, result.error, debug))
                 progress.step(0, 1)
             progress.say(_last_line(plan, results))
     if as_json:
@@ -121,30 +122,36 @@ def _planned(options: dict[str, Any]) -> Plan:
     from detector.errors import ConfigError
     from detector.imagery import fetching
     from detector.loadings.sites import load_site
-    from detector.scene.scale import parse_scale
 
     site = load_site(options["site"])
     out = Path(options["out"])
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out} is a file; name a folder")
-    if options["scale"] is not None:
-        parse_scale(options["scale"], "--scale")
-    source = fetching.open_source(
-        options["source"],
-        collection=options["collection"],
-        profile=options["profile"],
-        scale=options["scale"],
-    )
     return fetching.plan(
         site,
         options["first"],
         options["last"],
         out,
-        source,
+        source_of(options),
         margin_m=options["margin"],
         max_cloud=options["max_cloud"],
         min_clear=options["min_clear"],
         refetch=options["refetch"],
+    )
+
+
+def source_of(options: dict[str, Any]) -> Source:
+    """The source that the options name; a --scale that is none is refused whatever the source makes of it."""
+    from detector.imagery.sources import open_source
+    from detector.scene.scale import parse_scale
+
+    if options["scale"] is not None:
+        parse_scale(options["scale"], "--scale")
+    return open_source(
+        options["source"],
+        collection=options["collection"],
+        profile=options["profile"],
+        scale=options["scale"],
     )
 
 
@@ -153,7 +160,7 @@ def _plan_line(plan: Plan) -> str:
     size = f"{grid.width / 100:.0f} x {grid.height / 100:.0f} km"
     there = f", {len(plan.done)} more are there" if plan.done else ""
     return (
-        f"{plan.area.site.name}, {size}: {len(plan.todo)} scenes to fetch{there}; "
+        f"{plan.area.site.name}, {size}: {counted(len(plan.todo), 'scene')} to fetch{there}; "
         f"at most {plan.most_mb:.0f} MB (nothing clouded, nothing compressed)"
     )
 
@@ -162,35 +169,23 @@ def _line(result: Fetched) -> str:
     record = result.record
     assert record is not None
     if record["status"] == "fetched":
-        return f"{result.scene_id}: {record['bytes'] / 1e6:.1f} MB, {len(record['zones'])} zones"
-    why = "under cloud, kept as a look" if record["status"] == "clouded" else "shows nothing of the site"
-    return f"{result.scene_id}: {why}"
+        return f"{result.scene_id}: {record['bytes'] / 1e6:.1f} MB, {counted(len(record['zones']), 'zone')}"
+    return f"{result.scene_id}: {WITHOUT_IMAGE[record['status']]}"
 
 
 def _last_line(plan: Plan, results: list[Fetched]) -> str:
     fetched = [r.record for r in results if r.record is not None and r.record["status"] == "fetched"]
     size = sum(record["bytes"] for record in fetched) / 1e6
     failed = sum(result.error is not None for result in results)
-    return f"{len(fetched)} scenes fetched, {size:.1f} MB, {failed} failed: {plan.folder}"
-
-
-def _sentence(result: Fetched, debug: bool) -> str:
-    from detector.cli import unexpected
-    from detector.errors import BargewatchError
-
-    assert result.error is not None
-    if isinstance(result.error, BargewatchError) and not debug:
-        text = " ".join(str(result.error).split())
-    else:
-        text = unexpected(result.error, debug)
-    return f"{result.scene_id}: {text}"
+    return f"{counted(len(fetched), 'scene')} fetched, {size:.1f} MB, {failed} failed: {plan.folder}"
 
 
 def _summary(plan: Plan, results: list[Fetched], skipped: dict[str, str], debug: bool) -> dict[str, Any]:
     scenes = []
     for result in results:
         record = result.record or {"scene_id": result.scene_id, "status": "failed"}
-        scenes.append({**record, "error": _sentence(result, debug) if result.error else None})
+        why = reason(result.scene_id, result.error, debug) if result.error else None
+        scenes.append({**record, "error": why})
     return {
         "site": plan.area.site.name,
         "source": plan.source.name,

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from detector.cli import reason, say
+from detector.cli.options import ais_time_option, crs_option, quiet_option, summary_option, vessels_option
+from detector.wording import counted
+
 if TYPE_CHECKING:
     from detector.flags import FlaggedVessels
 
 
 @click.command()
-@click.option(
-    "--vessels", required=True, metavar="FILE", help="Vessel table that `bargewatch predict` wrote."
-)
+@vessels_option
 @click.option(
     "--ais", multiple=True, metavar="FILE", help="AIS: CSV (.gz, .zip), Parquet or raw NMEA; may be repeated."
 )
@@ -35,14 +37,10 @@ if TYPE_CHECKING:
     metavar="KP|445",
     help="Also flag ships of this country or MID.",
 )
-@click.option(
-    "--ais-time", metavar="TIME", help="Time of AIS files that have no time column (UTC, ISO 8601)."
-)
-@click.option(
-    "--crs", metavar="CRS", default="EPSG:4326", help="CRS of the geometry in .gpkg, .parquet and .csv."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on standard output.")
-@click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+@ais_time_option
+@crs_option
+@summary_option
+@quiet_option
 @click.pass_context
 def flag(ctx: click.Context, /, vessels: str, out: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """Say which vessels are flagged, and why.
@@ -68,14 +66,13 @@ def flag(ctx: click.Context, /, vessels: str, out: str, as_json: bool, quiet: bo
     check_crs(out, crs)
     flagged = flag_vessels(Detections.read(vessels), **options)
     for path, error in flagged.failed.items():
-        text = " ".join(str(error).split())
-        click.echo(f"bargewatch: error: {text if path in text else f'{path}: {text}'}", err=True)
+        say(f"error: {reason(path, error)}")
     given = [*options["ais"], *options["watchlists"]]
     written = not given or len(flagged.failed) < len(given)
     if written:
         flagged.write(out, crs=crs)
     else:
-        click.echo("bargewatch: no AIS file and no list could be used; nothing was written", err=True)
+        say("no AIS file and no list could be used; nothing was written")
     if not quiet:
         _say(flagged, out if written else None)
     if as_json:
@@ -92,7 +89,7 @@ def _say(flagged: FlaggedVessels, out: str | None) -> None:
     if out:
         kept = len(flagged.detections.kept)
         counts = ", ".join(f"{count} {name}" for name, count in flagged.counts.items()) or "no flags"
-        click.echo(f"{kept} vessels: {counts}: {out}", err=True)
+        click.echo(f"{counted(kept, 'vessel')}: {counts}: {out}", err=True)
 
 
 def _summary(flagged: FlaggedVessels, out: str | None) -> dict[str, Any]:

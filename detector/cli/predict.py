@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from detector.cli import reason
+from detector.cli.options import crs_option, quiet_option, summary_option, weights_option
 from detector.cli.progress import Progress
+from detector.wording import counted
 
 if TYPE_CHECKING:
     from detector.prediction import SceneResult
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--chips", metavar="DIR", help="Also keep the pixels of each zone for `count --chips`; needs --site."
 )
-@click.option("--weights", metavar="W", help="Weights by name or path.  [default: those that ship]")
+@weights_option
 @click.option(
     "--confidence", type=click.FloatRange(0, 1), metavar="C",
     help="Least confidence, 0 to 1; lower finds more and errs more.  [default: goes with the weights]",
@@ -36,9 +39,7 @@ if TYPE_CHECKING:
     "--bands", metavar="B04,B03,…", help="Names of the bands in the file, in order, where it has none."
 )
 @click.option("--scale", metavar="GAIN[,OFFSET]", help="Reflectance = stored * gain + offset, where unknown.")
-@click.option(
-    "--crs", metavar="CRS", default="EPSG:4326", help="CRS of the geometry in .gpkg, .parquet and .csv."
-)
+@crs_option
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Processor threads.  [default: all]")
 @click.option(
     "--workers", type=click.IntRange(1), metavar="N", help="Processes that share the scenes and the threads."
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
 @click.option(
     "--scheduler", metavar="ADDRESS", help="Share the scenes among the workers of a Dask scheduler.  [dask]"
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on standard output.")
-@click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+@summary_option
+@quiet_option
 @click.pass_context
 def predict(
     ctx: click.Context, /, scenes: tuple[str, ...], out: str, as_json: bool, quiet: bool, **options: Any
@@ -175,9 +176,9 @@ def _run(plan: dict[str, Any], *, debug: bool, as_json: bool, quiet: bool) -> in
             if result.error is None:
                 progress.done(_line(result))
             else:
-                errors[len(results) - 1] = _sentence(result.source, result.error, debug)
+                errors[len(results) - 1] = reason(result.source, result.error, debug)
                 progress.done("")
-                progress.error(f"bargewatch: error: {errors[len(results) - 1]}")
+                progress.error(errors[len(results) - 1])
         good = [result for result in results if result.detections is not None]
         previews: dict[int, str] = {}
         if good:
@@ -186,9 +187,10 @@ def _run(plan: dict[str, Any], *, debug: bool, as_json: bool, quiet: bool) -> in
             if plan["looks"]:
                 write_looks(plan["looks"], [look for result in good for look in result.looks])
             previews = _draw(plan, results, errors, progress, debug)
-            progress.say(f"{len(table.kept)} vessels in {len(good)} of {len(results)} scenes: {plan['out']}")
+            where = f"{len(good)} of {counted(len(results), 'scene')}"
+            progress.say(f"{counted(len(table.kept), 'vessel')} in {where}: {plan['out']}")
         else:
-            progress.error("bargewatch: every scene failed; nothing was written")
+            progress.error("every scene failed; nothing was written")
     if as_json:
         click.echo(json.dumps(_summary(plan, results, errors, previews), indent=1, ensure_ascii=False))
     return 1 if errors else 0
@@ -217,8 +219,8 @@ def _draw(
             with open_scene(result.source, bands=plan["bands"], scale=plan["scale"]) as scene:
                 write_preview(scene, result.detections, path)
         except Exception as error:  # noqa: BLE001 - one bad picture must not cost the others
-            errors[number] = f"no preview: {_sentence(result.source, error, debug)}"
-            progress.error(f"bargewatch: error: {errors[number]}")
+            errors[number] = f"no preview: {reason(result.source, error, debug)}"
+            progress.error(errors[number])
         else:
             drawn[number] = str(path)
     return drawn
@@ -232,14 +234,11 @@ def _file_name(scene_id: str | None) -> str:
 
 def _line(result: SceneResult) -> str:
     counts = _counts(result)
-    coal = f", {_number(counts['coal_barges'], 'coal barge')}" if counts["coal_barges"] else ""
+    coal = f", {counted(counts['coal_barges'], 'coal barge')}" if counts["coal_barges"] else ""
     rejected = ", ".join(f"{number} {reason}" for reason, number in counts["rejected"].items())
     rejected = f" (rejected: {rejected})" if rejected else ""
-    return f"{result.scene_id}: {_number(counts['vessels'], 'vessel')}{coal}{rejected} in {result.seconds:.1f} s"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    vessels = counted(counts["vessels"], "vessel")
+    return f"{result.scene_id}: {vessels}{coal}{rejected} in {result.seconds:.1f} s"
 
 
 def _counts(result: SceneResult) -> dict[str, Any]:
@@ -250,16 +249,6 @@ def _counts(result: SceneResult) -> dict[str, Any]:
     rejected = dict(getattr(result, "rejected", None) or sorted(status.items()))
     coal = int(((detections["class"] == "coal_barge") & (detections["status"] == "kept")).sum())
     return {"vessels": kept, "coal_barges": coal, "rejected": rejected}
-
-
-def _sentence(source: str, error: Exception, debug: bool) -> str:
-    from detector.cli import unexpected
-    from detector.errors import BargewatchError
-
-    if debug or not isinstance(error, BargewatchError):
-        return f"{source}: {unexpected(error, debug)}"
-    text = " ".join(str(error).split())
-    return text if text.startswith(source) else f"{source}: {text}"
 
 
 def _summary(

@@ -54,10 +54,10 @@ class Progress:
         if not self._quiet:
             click.echo(line, err=True)
 
-    def error(self, line: str) -> None:
-        """A line that is shown even when quiet."""
+    def error(self, text: str) -> None:
+        """What failed; it is shown even when quiet."""
         self._clear()
-        click.echo(line, err=True)
+        click.echo(f"bargewatch: error: {text}", err=True)
 
     def _clear(self) -> None:
         if self._bar:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from detector.wording import counted
+
 if TYPE_CHECKING:
     from detector.loadings.sites import Site, Zone
 
@@ -153,13 +155,9 @@ def check(ctx: click.Context, files: tuple[str, ...], strict: bool, as_json: boo
         for warning in report.warnings:
             say(f"warning: {report.path}: {warning}")
         if not report.faults:
-            warned = f", {_number(report.warnings, 'warning')}" if report.warnings else ""
-            click.echo(f"{report.path}: good, {_number(report.zones, 'zone')}{warned}")
+            warned = f", {counted(len(report.warnings), 'warning')}" if report.warnings else ""
+            click.echo(f"{report.path}: good, {counted(len(report.zones), 'zone')}{warned}")
     ctx.exit(1 if bad else 0)
-
-
-def _number(things: Sequence[Any], name: str) -> str:
-    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
 
 
 @sites.command("map")

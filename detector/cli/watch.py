@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from detector.cli import reason, say
 from detector.cli.count import count as count_command
-from detector.cli.fetch import fetch
+from detector.cli.fetch import WITHOUT_IMAGE, fetch, source_of
 from detector.cli.flag import flag
+from detector.cli.options import borrowed
 from detector.cli.predict import predict
 from detector.cli.progress import Progress
+from detector.wording import counted
 
 if TYPE_CHECKING:
     from detector.flags import FlaggedVessels
-    from detector.imagery.fetching import Source
+    from detector.imagery.sources import Source
     from detector.loadings.count import LoadingCount
     from detector.loadings.sites import Site
     from detector.store.writing import WritableStore
@@ -68,23 +71,17 @@ def watch(ctx: click.Context, /, as_json: bool, quiet: bool, **options: Any) -> 
     ctx.exit(_run(options, debug=ctx.find_root().obj["debug"], as_json=as_json, quiet=quiet))
 
 
-def _borrow(command: click.Command, *names: str) -> list[click.Parameter]:
-    """Options as another command has them: what is done is the same, and so is what it is called."""
-    return [next(option for option in command.params if option.name == name) for name in names]
-
-
-watch.params[1:1] = _borrow(fetch, "site", "first")
+watch.params[1:1] = borrowed(fetch, "site", "first")
 watch.params[4:4] = [
-    *_borrow(fetch, "source", "collection", "profile", "max_cloud", "min_clear", "margin", "scale"),
-    *_borrow(predict, "weights", "confidence", "threads"),
-    *_borrow(flag, "ais", "watchlists", "rules", "flag_states"),
-    *_borrow(count_command, "period"),
+    *borrowed(fetch, "source", "collection", "profile", "max_cloud", "min_clear", "margin", "scale"),
+    *borrowed(predict, "weights", "confidence", "threads"),
+    *borrowed(flag, "ais", "watchlists", "rules", "flag_states"),
+    *borrowed(count_command, "period"),
 ]
-watch.params += _borrow(fetch, "as_json", "quiet")
+watch.params += borrowed(fetch, "as_json", "quiet")
 
 
 def _run(options: dict[str, Any], *, debug: bool, as_json: bool, quiet: bool) -> int:
-    from detector.cli import say
     from detector.errors import AccountError, FetchError, StoreBusyError
     from detector.loadings.count import prepare_folder
     from detector.loadings.sites import load_site
@@ -109,19 +106,10 @@ def _run(options: dict[str, Any], *, debug: bool, as_json: bool, quiet: bool) ->
 
 def _source(options: dict[str, Any]) -> Source:
     """The source, after a look at the other options: nothing is made for a call that is wrong."""
-    from detector.imagery import fetching
     from detector.imagery.granules import day_span
-    from detector.scene.scale import parse_scale
 
     day_span(options["first"], options["last"])
-    if options["scale"] is not None:
-        parse_scale(options["scale"], "--scale")
-    return fetching.open_source(
-        options["source"],
-        collection=options["collection"],
-        profile=options["profile"],
-        scale=options["scale"],
-    )
+    return source_of(options)
 
 
 def _watch(
@@ -155,10 +143,10 @@ def _watch(
     errors: dict[str, str] = dict(getattr(source, "skipped", {}))
     done: list[Watched] = []
     with Progress(watch.todo, quiet=quiet) as progress:
-        for path, reason in errors.items():
-            progress.error(f"bargewatch: error: {reason if reason.startswith(path) else f'{path}: {reason}'}")
+        for path, why in errors.items():
+            progress.error(reason(path, why))
         progress.say(
-            f"{site.name}: {watch.todo} scenes to do, {len(watch.listed) - watch.todo} are in the store"
+            f"{site.name}: {counted(watch.todo, 'scene')} to do, {len(watch.listed) - watch.todo} in the store"
         )
         for scene in watch.scenes(progress.step):
             done.append(scene)
@@ -166,8 +154,8 @@ def _watch(
                 progress.done(_line(scene))
             else:
                 progress.done("")
-                errors[scene.scene_id] = _sentence(scene.scene_id, scene.error, debug)
-                progress.error(f"bargewatch: error: {errors[scene.scene_id]}")
+                errors[scene.scene_id] = reason(scene.scene_id, scene.error, debug)
+                progress.error(errors[scene.scene_id])
         flagged = _flag(watch, options, progress, errors)
         count = watch.count(period=options["period"], use_chips=options["use_chips"])
         for remark in () if count is None else count.remarks:
@@ -203,9 +191,8 @@ def _flag(
     if flagged is None:
         return None
     for path, error in flagged.failed.items():
-        text = " ".join(str(error).split())
-        errors[path] = text if path in text else f"{path}: {text}"
-        progress.error(f"bargewatch: error: {errors[path]}")
+        errors[path] = reason(path, error)
+        progress.error(errors[path])
     for line in (
         *(str(report) for report in flagged.reports if report.path not in flagged.failed),
         *flagged.unseen,
@@ -218,18 +205,8 @@ def _line(scene: Watched) -> str:
     acquisition = scene.acquisition
     assert acquisition is not None
     if acquisition.status == "fetched":
-        return f"{scene.scene_id}: {acquisition.vessels} vessels in {scene.seconds:.1f} s"
-    why = "under cloud, kept as a look" if acquisition.status == "clouded" else "shows nothing of the site"
-    return f"{scene.scene_id}: {why}"
-
-
-def _sentence(scene_id: str, error: Exception, debug: bool) -> str:
-    from detector.cli import unexpected
-    from detector.errors import BargewatchError
-
-    if isinstance(error, BargewatchError) and not debug:
-        return f"{scene_id}: {' '.join(str(error).split())}"
-    return f"{scene_id}: {unexpected(error, debug)}"
+        return f"{scene.scene_id}: {counted(acquisition.vessels, 'vessel')} in {scene.seconds:.1f} s"
+    return f"{scene.scene_id}: {WITHOUT_IMAGE[acquisition.status]}"
 
 
 def _summary(
@@ -270,18 +247,19 @@ def _summary(
 def _text(facts: dict[str, Any], count: LoadingCount | None, errors: int) -> str:
     """One line for people and logs."""
     parts = [
-        f"{facts['site']} {facts['from']} to {facts['to']}: {facts['done']} scenes new, {facts['failed']} failed; "
-        f"{facts['scenes']} in the store ({facts['clouded']} clouded), {facts['vessels']} vessels"
+        f"{facts['site']} {facts['from']} to {facts['to']}: {counted(facts['done'], 'scene')} new, "
+        f"{facts['failed']} failed",
+        f"{facts['scenes']} in the store ({facts['clouded']} clouded), {counted(facts['vessels'], 'vessel')}",
     ]
     if errors > facts["failed"]:
-        parts.append(f"{errors - facts['failed']} other inputs failed")
+        parts.append(f"{counted(errors - facts['failed'], 'other input')} failed")
     if facts["stale"]:
         parts.append(
             f"{facts['stale']} more of another model or setting NOT counted (--redo does them again)"
         )
     if count is None:
         return "; ".join([*parts, "no look to count by"])
-    parts.append(f"{len(count.visit_rows)} visits seen")
+    parts.append(f"{counted(len(count.visit_rows), 'visit')} seen")
     last = count.loading_rows[-1]  # of the whole site, the latest period
     known = math.isfinite(last["loadings"])
     number = (

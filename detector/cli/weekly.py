@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from detector.cli import plain, reason, say
+from detector.cli.options import ais_time_option, min_clear_option, quiet_option, recall_option
+
 if TYPE_CHECKING:
     from detector.detections import Detections
     from detector.flags import FlaggedVessels
@@ -26,31 +29,30 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="AIS of the whole time: CSV (.gz, .zip), Parquet or NMEA; may be repeated.",
 )
-@click.option(
-    "--ais-time", metavar="TIME", help="Time of AIS files that have no time column (UTC, ISO 8601)."
-)
+@ais_time_option
 @click.option(
     "--out", required=True, metavar="DIR", help="Folder for weekly.csv and the picture; made if need be."
 )
-@click.option("--no-plot", is_flag=True, help="Write no picture; without it matplotlib is needed.")
 @click.option(
-    "--min-clear",
-    type=float,
-    metavar="F",
-    help="Least clear share of a zone in a look that can show it to be empty.  [default: 0.7]",
+    "--plot/--no-plot",
+    default=None,
+    help="Also draw the picture, which needs bargewatch[plots].  [default: where that is installed]",
 )
-@click.option(
-    "--recall",
-    type=float,
-    metavar="R",
-    help="Believed chance that a vessel is in the table where its zone was seen.  [default: 0.85]",
-)
+@min_clear_option
+@recall_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draws behind the intervals.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON on standard output.")
-@click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+@quiet_option
 @click.pass_context
 def weekly(
-    ctx: click.Context, /, vessels: str, out: str, no_plot: bool, as_json: bool, quiet: bool, **options: Any
+    ctx: click.Context,
+    /,
+    vessels: str,
+    out: str,
+    plot: bool | None,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
 ) -> None:
     """Different vessels of each week at a site, by images and by AIS, with the effort behind them.
 
@@ -63,49 +65,58 @@ def weekly(
     bargewatch weekly --vessels flagged.gpkg --looks looks.csv --site nampo --out nampo
     bargewatch weekly --vessels flagged.gpkg --looks looks.csv --site nampo --ais ais-2021.csv.gz --out nampo
 
-    Writes weekly.csv, weekly.png and weekly.svg. Exit code: 0 all done; 1 some AIS files failed, the rest was used; 2 wrong
-    usage or tables that do not fit.
+    Writes weekly.csv and, where matplotlib is installed, weekly.png and weekly.svg. Exit code: 0 all done; 1 some AIS files
+    failed, the rest was used; 2 wrong usage or tables that do not fit.
     """
     from detector.flags.weekly import weekly_picture
     from detector.loadings.count import MIN_CLEAR, RECALL
 
-    if not no_plot:
-        from detector.loadings.plots import check_matplotlib
-
-        check_matplotlib()
+    plot = _drawn(plot)
     for name, default in (("min_clear", MIN_CLEAR), ("recall", RECALL)):
         options[name] = default if options[name] is None else options[name]
     picture = weekly_picture(_read(vessels), options.pop("looks"), options.pop("site"), **options)
     for path, error in picture.failed.items():
-        text = " ".join(str(error).split())
-        click.echo(f"bargewatch: error: {text if path in text else f'{path}: {text}'}", err=True)
+        say(f"error: {reason(path, error)}")
     files = [str(picture.write(out))]
-    if not no_plot:
+    if plot:
         from detector.flags.weeklyplot import write_weekly_plot
 
         files += [str(path) for path in write_weekly_plot(picture, out)]
     if as_json:
-        rows = [{name: _plain(value) for name, value in row.items()} for row in picture.rows]
+        rows = [{name: plain(value) for name, value in row.items()} for row in picture.rows]
         click.echo(json.dumps({"weeks": rows, "files": files}, indent=1, ensure_ascii=False))
     elif not quiet:
         click.echo(_text(picture, files))
     ctx.exit(1 if picture.failed else 0)
 
 
+def _drawn(asked: bool | None) -> bool:
+    """Whether to draw the picture; where it was asked for and cannot be drawn, that is an error before the work."""
+    from detector.loadings.plots import check_matplotlib, has_matplotlib
+
+    if asked:
+        check_matplotlib("; or leave the picture out with --no-plot")
+    elif asked is None and not has_matplotlib():
+        say(
+            "warning: no picture, only the table, for matplotlib is missing: pip install 'bargewatch[plots]', "
+            "or say --no-plot"
+        )
+        return False
+    return asked is not False
+
+
 def _read(path: str) -> FlaggedVessels | Detections:
     """A flagged table, or a vessel table that nobody flagged."""
     from detector.detections import Detections
-    from detector.errors import TableError
+    from detector.errors import MissingColumnError
     from detector.flags import FlaggedVessels
 
     try:
         return FlaggedVessels.read(path)
-    except TableError:
-        return Detections.read(path)
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    except MissingColumnError as error:
+        if "flag_reasons" not in error.missing:  # `bargewatch flag` wrote it, so that is what is wrong
+            raise
+    return Detections.read(path)
 
 
 def _text(picture: WeeklyPicture, files: list[str]) -> str:

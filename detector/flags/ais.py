@@ -24,6 +24,7 @@ from detector.flags.aisdata import AisData, Near, Particulars, ReadReport
 from detector.flags.aisfiles import Block, blocks
 from detector.flags.identity import imo_number
 from detector.scene.times import parse_time
+from detector.wording import counted
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -204,13 +205,13 @@ def _check(report: ReadReport) -> None:
     """Refuse a file of which nothing can be used for a reason that the user can mend."""
     if report.rows and report.bad.total() == report.rows:
         raise TableError(
-            f"{report.path}: none of its {report.rows} rows can be used ({report.first_bad}); check that its columns "
-            "are what their names say"
+            f"{report.path}: nothing can be used of its {counted(report.rows, 'row')} ({report.first_bad}); check that its "
+            "columns are what their names say"
         )
     if not report.kept and report.swapped:
         raise TableError(
-            f"{report.path}: latitude and longitude look swapped ({report.swapped} rows would lie at the scenes the "
-            "other way round); rename the columns"
+            f"{report.path}: latitude and longitude look swapped ({counted(report.swapped, 'row')} would lie at the scenes "
+            "the other way round); rename the columns"
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.errors import BargewatchError
+from detector.wording import counted
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class ReadReport:
             self.first_bad = self.first_bad or f"line {int(np.min(numbers))}: {reason}"
 
     def __str__(self) -> str:
-        text = f"{self.path}: {self.rows} rows, {self.kept} near the scenes in place and time"
+        text = f"{self.path}: {counted(self.rows, 'row')}, {self.kept} near the scenes in place and time"
         if self.not_vessels:
             text += f", {self.not_vessels} of base stations, aircraft and marks"
         if self.bad:

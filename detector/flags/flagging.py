@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from detector import formats
 from detector.columns import objects
 from detector.detections import SCHEMA, Detections
-from detector.errors import BargewatchError, SiteError
+from detector.errors import BargewatchError, SiteError, TableError
 from detector.flags.ais import read_ais
 from detector.flags.aisdata import AisData, Near, ReadReport
 from detector.flags.evidence import scene_facts, scene_time
 from detector.flags.rules import Settings, load_settings
-from detector.flags.watchlist import read_watchlists
+from detector.flags.watchlistfiles import read_watchlists
 from detector.loadings.sites import Site, Zone, load_site
 from detector.textformats import Kind
 
@@ -87,7 +87,10 @@ class FlaggedVessels:
         """
         columns = formats.read(path, {**SCHEMA, **EXTRA}, layer="vessels")
         extra = {name: _column(kind, columns.pop(name)) for name, kind in EXTRA.items()}
-        return cls(Detections.from_columns(**columns), extra)
+        try:
+            return cls(Detections.from_columns(**columns), extra)
+        except TableError as error:
+            raise TableError(f"{path}: {error}") from None
 
     def to_geodataframe(self, crs: Any = "EPSG:4326") -> GeoDataFrame:
         """The table with the extra columns as a GeoDataFrame."""
@@ -109,7 +112,7 @@ def flag_vessels(
     Args:
         vessels: of one or many scenes.
         ais: AIS files (ais.py says which kinds); without any, every vessel is `ais-unknown`.
-        watchlists: lists of ships (watchlist.py says which kinds).
+        watchlists: lists of ships (watchlistfiles.py says which kinds).
         site: berths and waters; default: the shipped site that the table names.
         rules: a file of rules on top of configs/flags.yaml, or settings.
         flag_states: flags to look for besides North Korea's: codes, names or MIDs.

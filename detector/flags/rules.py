@@ -15,6 +15,7 @@ from detector.flags.identity import asked_country, country_name
 from detector.flags.match import Matching
 from detector.flags.transfers import Transferring
 from detector.resources import config_path
+from detector.yamlfiles import read_document
 
 # What a rule may ask, and what it means. docs/flags.md says more.
 FACTS = {
@@ -168,17 +169,7 @@ def load_settings(path: str | os.PathLike[str] | None = None) -> Settings:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: no such file of rules ({error.strerror}); check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(
-            f"{path}: not YAML ({' '.join(str(error).split())}); see configs/flags.yaml"
-        ) from error
-    document = document or {}
+    document = read_document(path, "flags.yaml") or {}
     known = ("matching", "coverage", "transfer", "rules", "disable")
     if not isinstance(document, dict) or (unknown := [key for key in document if key not in known]):
         what = f"unknown part {unknown[0]!r}" if isinstance(document, dict) else "not a mapping"

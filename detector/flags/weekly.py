@@ -29,9 +29,10 @@ from detector.flags.flagging import FlaggedVessels
 from detector.flags.weeklyais import AisWeeks, read_weeks
 from detector.flags.weeklyzone import ZoneWeeks
 from detector.loadings.count import MIN_CLEAR, RECALL
+from detector.loadings.overpasses import overpass_starts
 from detector.loadings.sites import Site, load_site
-from detector.loadings.tables import Tables, overpass_starts, read_tables
-from detector.textformats import escape_cell
+from detector.loadings.tables import Tables, read_tables
+from detector.textformats import plain_cell
 
 Floats = NDArray[np.float64]
 
@@ -73,7 +74,7 @@ class WeeklyPicture:
         with replacing(place / FILE) as draft, open(draft, "w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(COLUMNS)
-            table.writerows([_cell(row[name]) for name in COLUMNS] for row in self.rows)
+            table.writerows([plain_cell(row[name], "{:.4g}".format) for name in COLUMNS] for row in self.rows)
         return place / FILE
 
 
@@ -223,11 +224,3 @@ def when(days: float) -> datetime:
 
 def _text(days: float) -> str:
     return f"{when(days):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _cell(value: Any) -> str:
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return ""
-    if isinstance(value, str):
-        return escape_cell(value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

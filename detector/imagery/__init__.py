@@ -8,6 +8,7 @@ archive     a folder of products
 mosaic      granules of one overpass read as one image
 selection   which parts of the site are worth downloading
 scenefile   the GeoTIFF that is written
+sources     which source a text names
 manifest    what has been fetched, so that nothing is fetched twice
 fetching    the whole chain
 """

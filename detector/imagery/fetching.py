@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from detector.columns import utc_text
 from detector.errors import AccountError, ConfigError, FetchError, QuotaError
 from detector.geometry import Window
 from detector.imagery.area import Area, area_of
-from detector.imagery.granules import Granule, Overpass, day_span, overpasses
+from detector.imagery.granules import Overpass, day_span, overpasses
 from detector.imagery.manifest import CLOUDED, EMPTY, FETCHED, Manifest, only_writer
 from detector.imagery.mosaic import Imagery, need_colours
 from detector.imagery.scenefile import Piece, file_hash, write_scene
@@ -27,25 +27,13 @@ from detector.imagery.selection import (
     read_windows,
     wanted_blocks,
 )
+from detector.imagery.sources import Source
 
 if TYPE_CHECKING:
     from detector.loadings.sites import Site
 
 #: A zone that is seen less than this is not downloaded: `bargewatch count` uses looks of 0.7 and more.
 MIN_CLEAR = 0.1
-
-
-class Source(Protocol):
-    """Where imagery comes from."""
-
-    threads: int
-
-    @property
-    def name(self) -> str: ...
-
-    def search(self, area: Area, start: datetime, end: datetime) -> list[Granule]: ...
-
-    def open(self, overpass: Overpass, area: Area) -> Imagery: ...
 
 
 @dataclass(frozen=True)
@@ -80,34 +68,6 @@ class Fetched:
     overpass: Overpass
     record: dict[str, Any] | None = None
     error: Exception | None = None
-
-
-def open_source(
-    text: str, *, collection: str | None = None, profile: str | None = None, scale: Any = None
-) -> Source:
-    """The source that a text names: ``earth-search``, ``sentinelhub``, ``sentinelhub-commercial``, the address
-    of a STAC API, or a folder of products.
-
-    Raises:
-        ConfigError: it is none of these. AccountError: Sentinel Hub without credentials.
-    """
-    from detector.imagery.archive import ArchiveSource
-    from detector.imagery.sentinelhub import SentinelHubSource
-    from detector.imagery.stac import StacSource
-
-    if text == "earth-search":
-        return StacSource(collection=collection, scale=scale)
-    if text in ("sentinelhub", "sentinelhub-commercial"):
-        service = "copernicus" if text == "sentinelhub" else "commercial"
-        return SentinelHubSource(service, profile=profile, collection=collection)
-    if text.lower().startswith(("http://", "https://")):
-        return StacSource(text, collection=collection, scale=scale)
-    if os.path.isdir(text):
-        return ArchiveSource(text, scale=scale)
-    raise ConfigError(
-        f"unknown source {text!r}; use earth-search, sentinelhub, sentinelhub-commercial, the https address of a "
-        "STAC API, or a folder of products"
-    )
 
 
 def plan(
@@ -156,9 +116,7 @@ def plan(
     return Plan(area, source, Path(folder), tuple(todo), done, min_clear)
 
 
-def fetch(
-    plan: Plan, progress: Callable[[str], None] | None = None
-) -> Generator[Fetched, None, None]:
+def fetch(plan: Plan, progress: Callable[[str], None] | None = None) -> Generator[Fetched, None, None]:
     """Fetch what a plan lists, in the order of its dates; the looks table of the folder is kept up to date.
 
     A scene that fails does not stop the others, except where the account is at fault: then all others would fail

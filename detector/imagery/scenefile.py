@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from detector.atomic import replacing
 from detector.geometry import Grid, Window
+from detector.geotiff import stored_form
 from detector.imagery.selection import BLOCK
 from detector.scene.scale import Gain
 
@@ -47,24 +48,14 @@ def write_scene(
     from detector.scene.gdal import gdal_env
 
     seen = 0
-    profile = {
-        "driver": "GTiff",
-        "dtype": "uint16",
-        "count": len(bands) + classes,
-        "width": grid.width,
-        "height": grid.height,
-        "crs": grid.crs,
-        "transform": grid.transform,
-        "nodata": 0,
-        "tiled": True,
-        "blockxsize": BLOCK,
-        "blockysize": BLOCK,
-        "compress": "deflate",
-        "predictor": 2,
-        "interleave": "band",  # classes are read alone, too
-        "sparse_ok": True,
-        "bigtiff": "if_safer",
-    }
+    profile = stored_form(
+        grid,
+        len(bands) + classes,
+        tile=BLOCK,
+        interleave="band",  # classes are read alone, too
+        sparse_ok=True,
+        bigtiff="if_safer",
+    )
     try:
         with replacing(path) as draft:
             with gdal_env(str(draft)), rasterio.open(draft, "w", **profile) as file:

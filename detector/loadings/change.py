@@ -26,6 +26,7 @@ from detector.loadings.looks import read_looks
 from detector.loadings.sites import Site
 from detector.loadings.stockpile import STOCKPILES_FILE, StockpileRow, stockpile_rows, write_stockpiles
 from detector.textformats import WGS84, Kind, write_geojson
+from detector.wording import counted
 
 CHANGES_FILE = "changes.geojson"
 SCHEMA: dict[str, Kind] = {
@@ -109,7 +110,7 @@ def apply_changes(
             stockpiles += stockpile_rows(seen, zone, site.name)
             continue
         if len(seen) < 2:
-            remarks.append(f"{len(seen)} chips of {zone.id}: no two looks to compare")
+            remarks.append(f"{counted(len(seen), 'chip')} of {zone.id}: no two looks to compare")
             continue
         series = ChipSeries.of(seen, zone)
         mine = series.rows_by_look(table)
@@ -119,7 +120,8 @@ def apply_changes(
         added.append(series.recovered(table.with_columns(status=status), mine, site))
         if len(fixed) or len(added[-1]):
             remarks.append(
-                f"by the pixels, {len(added[-1])} vessels were recovered at {zone.id} and {len(fixed)} boxes never move"
+                f"by the pixels at {zone.id}: {counted(len(added[-1]), 'vessel')} recovered, "
+                f"{len(fixed)} found never to move"
             )
         if not all(pair.registered for pair in series.pairs):
             number = sum(not pair.registered for pair in series.pairs)

@@ -13,7 +13,7 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from detector.columns import utc_text
 from detector.encoding import BANDS
 from detector.errors import SiteError, TableError
 from detector.geometry import Grid, Window
+from detector.geotiff import stored_form
 from detector.loadings.looks import clear_pixels
 from detector.loadings.sites import Site, Zone
 
@@ -208,11 +209,7 @@ def _write(
 
     stored = np.rint((np.nan_to_num(layers) - OFFSET) / GAIN).clip(1, 65535).astype(np.uint16)
     stored[np.isnan(layers)] = 0
-    form: dict[str, Any] = {
-        "driver": "GTiff", "dtype": "uint16", "count": len(bands) + 1, "width": grid.width, "height": grid.height,
-        "crs": grid.crs, "transform": grid.transform, "nodata": 0, "compress": "deflate", "predictor": 2, "zlevel": 6,
-        "tiled": True, "blockxsize": 256, "blockysize": 256,
-    }  # fmt: skip
+    form = stored_form(grid, len(bands) + 1, zlevel=6)
     with replacing(path) as draft, rasterio.open(draft, "w", **form) as file:
         file.write(np.concatenate([stored, clear[None].astype(np.uint16)]))
         file.descriptions = (*bands, "MASK")

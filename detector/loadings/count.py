@@ -7,7 +7,6 @@ the number of loadings, most of which nobody saw, is an estimate with a 90 % int
 from __future__ import annotations
 
 import csv
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.atomic import check_writable, replacing
-from detector.columns import objects, one_line
+from detector.columns import objects
 from detector.detections import Detections
 from detector.errors import ConfigError, TableError
 from detector.loadings.identity import Errors, Identity
@@ -41,7 +40,8 @@ from detector.loadings.tables import Tables, ZoneLooks, read_tables
 from detector.loadings.visits import COLUMNS as VISIT_COLUMNS
 from detector.loadings.visits import SCHEMA as VISIT_SCHEMA
 from detector.loadings.visits import identity_of, visit_rows, zone_series
-from detector.textformats import WGS84, escape_cell, write_geojson
+from detector.textformats import WGS84, plain_cell, write_geojson
+from detector.wording import counted
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -118,7 +118,9 @@ class LoadingCount:
             with open(loadings_draft, "w", encoding="utf-8", newline="") as file:
                 table = csv.writer(file, lineterminator="\n")
                 table.writerow(COLUMNS)
-                table.writerows([_cell(row[name]) for name in COLUMNS] for row in self.loading_rows)
+                table.writerows(
+                    [plain_cell(row[name], _rounded) for name in COLUMNS] for row in self.loading_rows
+                )
         return visits, loadings
 
     def _visit_columns(self) -> dict[str, Any]:
@@ -262,10 +264,10 @@ def _remarks(tables: Tables) -> tuple[str, ...]:
     remarks = []
     if tables.outside:
         remarks.append(
-            f"not counted, because they lie in no zone of {tables.site.name}: {_vessels(tables.outside)}"
+            f"not counted, because they lie in no zone of {tables.site.name}: {counted(tables.outside, 'vessel')}"
         )
     if tables.doubles:
-        remarks.append(f"shown twice in one overpass and counted once: {_vessels(tables.doubles)}")
+        remarks.append(f"shown twice in one overpass and counted once: {counted(tables.doubles, 'vessel')}")
     for looks in tables.zones:
         if not len(looks.times):
             remarks.append(f"there is no look at {looks.zone.id}")
@@ -273,18 +275,10 @@ def _remarks(tables: Tables) -> tuple[str, ...]:
         if partial:
             remarks.append(
                 f"at {looks.zone.id}, in the visits but not in the estimate, because seen in looks too cloudy to "
-                f"show an empty berth: {_vessels(partial)}"
+                f"show an empty berth: {counted(partial, 'vessel')}"
             )
     return tuple(remarks)
 
 
-def _vessels(number: int) -> str:
-    return f"{number} vessel{'' if number == 1 else 's'}"
-
-
-def _cell(value: Any) -> str:
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return ""
-    if isinstance(value, str):
-        return escape_cell(one_line(value))
-    return repr(round(value, 4)) if isinstance(value, float) else str(value)
+def _rounded(value: float) -> str:
+    return repr(round(value, 4))

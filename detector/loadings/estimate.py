@@ -17,6 +17,7 @@ from detector.loadings import littles_law
 from detector.loadings.beliefs import NORMAL_95, SeeingBelief, StayBelief
 from detector.loadings.posterior import Posterior, Question
 from detector.loadings.series import ZoneSeries
+from detector.wording import counted
 
 Floats = NDArray[np.float64]
 
@@ -118,7 +119,7 @@ def estimate(
             series,
             spans,
             looks,
-            f"{len(series)} usable looks; at least {LEAST_LOOKS} are needed for an estimate",
+            f"{counted(len(series), 'usable look')}; at least {LEAST_LOOKS} are needed for an estimate",
         )
     asked = Question(series, belief, seeing, spans, draws)
     return _told(asked, looks, _posterior(asked, np.random.default_rng(seed)))
@@ -174,7 +175,9 @@ def _told(asked: Question, looks: NDArray[np.int64], posterior: Posterior) -> Zo
     spread = float(np.log(posterior.stay_days).std())
     recall = float(posterior.recall.mean())
     notes: list[str | None] = [
-        None if n >= LEAST_LOOKS_A_PERIOD else f"{n} usable looks; at least {LEAST_LOOKS_A_PERIOD} are needed"
+        None
+        if n >= LEAST_LOOKS_A_PERIOD
+        else f"{counted(n, 'usable look')}; at least {LEAST_LOOKS_A_PERIOD} are needed"
         for n in looks
     ]
     refused = np.array([note is not None for note in notes])

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from detector.errors import ConfigError
 from detector.loadings.beliefs import NORMAL_95
 from detector.resources import config_path
+from detector.wording import counted
 from detector.yamlfiles import read_yaml
 
 Floats = NDArray[np.float64]
@@ -45,7 +46,7 @@ class Capacity:
     def __post_init__(self) -> None:
         if len(self.lengths_m) < _LEAST_SHIPS or np.ptp(self.lengths_m) <= 0:
             raise ConfigError(
-                f"{len(self.lengths_m)} ships; at least {_LEAST_SHIPS} of different lengths are needed"
+                f"{counted(len(self.lengths_m), 'ship')}; at least {_LEAST_SHIPS} of different lengths are needed"
             )
 
     @property

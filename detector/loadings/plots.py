@@ -29,12 +29,19 @@ _PANEL_DAYS = 184  # half a year a panel: a visit of three days stays visible
 _MOST_LANES = 12  # more ships at once are drawn as numbers
 
 
-def check_matplotlib() -> None:
-    """Raises MissingDependencyError where matplotlib is not installed."""
+def has_matplotlib() -> bool:
+    """Whether pictures can be drawn."""
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
-        raise MissingDependencyError("pictures need matplotlib: pip install bargewatch[plots]") from None
+        return False
+    return True
+
+
+def check_matplotlib(otherwise: str = "") -> None:
+    """Raises MissingDependencyError where matplotlib is not installed; `otherwise` says what else can be done."""
+    if not has_matplotlib():
+        raise MissingDependencyError(f"pictures need matplotlib: pip install 'bargewatch[plots]'{otherwise}")
 
 
 def write_plots(count: LoadingCount, folder: str | Path) -> list[Path]:

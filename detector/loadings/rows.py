@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.loadings.beliefs import StayBelief
+from detector.loadings.overpasses import overpass_starts
 from detector.loadings.sites import Zone
-from detector.loadings.tables import Tables, ZoneLooks, overpass_starts
+from detector.loadings.tables import Tables, ZoneLooks
+from detector.wording import counted
 
 if TYPE_CHECKING:
     from detector.loadings.estimate import ZoneEstimate
@@ -165,12 +167,14 @@ def _zone_notes(looks: ZoneLooks, visits: Sequence[Mapping[str, Any]], kinds: Se
     crowded = int((np.bincount(looks.look, minlength=1) > zone.capacity).sum())
     if crowded:
         notes.append(
-            f"{crowded} looks show more vessels than the capacity of {zone.capacity}: check the site file, "
+            f"more vessels than the capacity of {zone.capacity} in {counted(crowded, 'look')}: check the site file, "
             "the estimate takes the surest"
         )
     stays = [days_of(visit["last_seen"]) - days_of(visit["first_seen"]) for visit in visits]
     if zone.kind in LOADING_KINDS and (endless := sum(stay > FIXED_DAYS for stay in stays)):
-        notes.append(f"{endless} visits of more than {FIXED_DAYS:g} days may be fixed objects: look at them")
+        notes.append(
+            f"{counted(endless, 'visit')} of more than {FIXED_DAYS:g} days may be of fixed objects: look at them"
+        )
     return notes
 
 

@@ -18,14 +18,13 @@ import shapely
 from detector.atomic import replacing
 from detector.errors import TableError
 from detector.loadings.coast import coastlines, has_coast
+from detector.loadings.mappanel import Panel, panels
 from detector.loadings.sites import Site
 from detector.loadings.zones import Zone
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Bounds = tuple[float, float, float, float]
 
 COLOURS = {
     "coal_berth": "#D55E00",
@@ -35,11 +34,8 @@ COLOURS = {
     "area": "#777777",
 }
 _WATER = "#EDF3F7"
-_KM_PER_DEGREE = 111.2
 #: Of the width of a panel: the room that a number takes.
 _LABEL = 0.042
-#: A second panel shows the finer zones where they fill less than this share of the site.
-_DETAIL = 0.45
 
 
 def write_site_map(site: Site, path: str | os.PathLike[str], *, coast: bool = True) -> bool:
@@ -64,7 +60,7 @@ def write_site_map(site: Site, path: str | os.PathLike[str], *, coast: bool = Tr
     import matplotlib
 
     with replacing(path) as draft:
-        land = coastlines(_panels(site)[0]) if coast and has_coast() else {}
+        land = coastlines(panels(site)[0]) if coast and has_coast() else {}
         figure = site_figure(site, land)
         # The same site gives the same bytes: no date, no version, and ids that do not depend on the run.
         metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
@@ -77,24 +73,24 @@ def site_figure(site: Site, land: Mapping[str, shapely.Geometry]) -> Figure:
     """The map of a site; `land` holds land polygons (WGS84) by name of the coastline."""
     from matplotlib.figure import Figure
 
-    panels = _panels(site)
-    shapes = [_shape_km(bounds) for bounds in panels]
+    shown = panels(site)
+    shapes = [panel.shape_km for panel in shown]
     widths = [width / height for width, height in shapes]  # panels of one height
     height = min(5.2, 9.4 / sum(widths))
     legend = 0.75 + 0.21 * len(site.zones)
-    width = max(height * sum(widths) + 0.6 * len(panels), 6.5)
+    width = max(height * sum(widths) + 0.6 * len(shown), 6.5)
     figure = Figure(figsize=(width, height + legend), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False, width_ratios=widths)[0]
+    axes = figure.subplots(1, len(shown), squeeze=False, width_ratios=widths)[0]
     numbers = {zone.id: str(number) for number, zone in enumerate(site.zones, 1)}
-    for axis, bounds in zip(axes, panels, strict=True):
+    for axis, panel in zip(axes, shown, strict=True):
         _draw_land(axis, land)
         # The finer zones get their numbers where there is room for them.
-        coarse = len(panels) > 1 and bounds is panels[0]
-        _draw_zones(axis, site.zones, numbers, bounds, only_areas=coarse)
-        _draw_grid(axis, bounds)
-        _draw_scale(axis, bounds)
-    if len(panels) > 1:
-        west, south, east, north = panels[1]
+        coarse = len(shown) > 1 and panel is shown[0]
+        _draw_zones(axis, site.zones, numbers, panel, only_areas=coarse)
+        _draw_grid(axis, panel)
+        _draw_scale(axis, panel)
+    if len(shown) > 1:
+        west, south, east, north = shown[1]
         axes[0].plot(
             [west, east, east, west, west], [south, south, north, north, south], color="black", lw=0.8
         )
@@ -102,37 +98,6 @@ def site_figure(site: Site, land: Mapping[str, shapely.Geometry]) -> Figure:
     figure.suptitle(site.name.replace("$", r"\$"), x=0.01, ha="left", fontsize=13)
     _draw_legend(figure, site, numbers, land)
     return figure
-
-
-def _panels(site: Site) -> list[Bounds]:
-    """The bounds of the whole site, and of its finer zones where they are small on it."""
-    fine = [zone.polygon for zone in site.zones if zone.kind != "area"]
-    whole = _widened(site.bounds, 0.07 if fine else 0.45)  # an area at sea is seen with the coast around it
-    if len(fine) < 2:
-        return [whole]
-    west, south, east, north = (float(edge) for edge in shapely.total_bounds(fine))
-    detail = _widened((west, south, east, north), 0.07)
-    share = max(a / b for a, b in zip(_shape_km(detail), _shape_km(whole), strict=True))
-    return [whole, detail] if share < _DETAIL else [whole]
-
-
-def _widened(bounds: Bounds, margin: float) -> Bounds:
-    """With a margin, a share of the longer side; and the shorter side has at least six tenths of the longer."""
-    west, south, east, north = bounds
-    width, height = _shape_km(bounds)
-    margin *= max(width, height)
-    to_east = (margin + max(0.0, 0.6 * height - width) / 2) / _km_per_lon(bounds)
-    to_north = (margin + max(0.0, 0.6 * width - height) / 2) / _KM_PER_DEGREE
-    return west - to_east, south - to_north, east + to_east, north + to_north
-
-
-def _km_per_lon(bounds: Bounds) -> float:
-    return _KM_PER_DEGREE * math.cos(math.radians((bounds[1] + bounds[3]) / 2))
-
-
-def _shape_km(bounds: Bounds) -> tuple[float, float]:
-    west, south, east, north = bounds
-    return (east - west) * _km_per_lon(bounds), (north - south) * _KM_PER_DEGREE
 
 
 # ---- what is drawn
@@ -159,7 +124,7 @@ def _fill(axis: Axes, geometry: shapely.Geometry, **style: object) -> None:
 
 
 def _draw_zones(
-    axis: Axes, zones: Sequence[Zone], numbers: Mapping[str, str], bounds: Bounds, only_areas: bool
+    axis: Axes, zones: Sequence[Zone], numbers: Mapping[str, str], panel: Panel, only_areas: bool
 ) -> None:
     ordered = sorted(zones, key=lambda zone: (zone.kind != "area", -zone.polygon.area))
     for zone in ordered:
@@ -168,7 +133,7 @@ def _draw_zones(
             _fill(axis, zone.polygon, facecolor="none", edgecolor=colour, lw=1.2, ls="--")
         else:
             _fill(axis, zone.polygon, facecolor=colour + "55", edgecolor=colour, lw=1.6)
-    for zone, (lon, lat), centre in _label_places(ordered, bounds):
+    for zone, (lon, lat), centre in _label_places(ordered, panel):
         if only_areas and zone.kind != "area":
             continue
         if (lon, lat) != centre:
@@ -182,21 +147,21 @@ def _draw_zones(
 Place = tuple[float, float]
 
 
-def _label_places(zones: Sequence[Zone], bounds: Bounds) -> list[tuple[Zone, Place, Place]]:
+def _label_places(zones: Sequence[Zone], panel: Panel) -> list[tuple[Zone, Place, Place]]:
     """Where the number of each zone that the panel shows goes, and the point of the zone that it stands for.
 
     Inside a zone that has room for it; else beside it, away from numbers and zones that are there already. The number of an
     area stands at a corner, for its middle is where the other zones are.
     """
-    west, south, east, north = bounds
-    km = np.array([_km_per_lon(bounds), _KM_PER_DEGREE])
-    room = _LABEL * max(_shape_km(bounds))
-    panel = shapely.box(*bounds)
-    shown = [zone for zone in zones if zone.polygon.intersects(panel) and not zone.polygon.contains(panel)]
+    west, south, east, north = panel
+    km = np.array(panel.km_per_degree)
+    room = _LABEL * max(panel.shape_km)
+    frame = shapely.box(*panel)
+    shown = [zone for zone in zones if zone.polygon.intersects(frame) and not zone.polygon.contains(frame)]
     taken: list[np.ndarray] = []
     placed = []
     for zone in sorted(shown, key=lambda zone: (zone.kind == "area", -zone.polygon.area)):
-        visible = zone.polygon.intersection(panel)
+        visible = zone.polygon.intersection(frame)
         if zone.kind == "area":
             left, _, right, top = visible.bounds
             inset = 0.8 * room / km
@@ -205,7 +170,7 @@ def _label_places(zones: Sequence[Zone], bounds: Bounds) -> list[tuple[Zone, Pla
         else:
             point = visible.representative_point()
             centre = (float(point.x), float(point.y))
-            wide, high = _shape_km(visible.bounds)
+            wide, high = Panel(*visible.bounds).shape_km
             options = [centre] if min(wide, high) > 1.3 * room else []
             around = np.radians(np.arange(22.5, 360, 45.0))
             for reach in (1.6, 2.4, 3.4):
@@ -231,11 +196,12 @@ def _label_places(zones: Sequence[Zone], bounds: Bounds) -> list[tuple[Zone, Pla
     return placed
 
 
-def _draw_grid(axis: Axes, bounds: Bounds) -> None:
-    west, south, east, north = bounds
+def _draw_grid(axis: Axes, panel: Panel) -> None:
+    west, south, east, north = panel
+    per_lon, per_lat = panel.km_per_degree
     axis.set_xlim(west, east)
     axis.set_ylim(south, north)
-    axis.set_aspect(1 / math.cos(math.radians((south + north) / 2)))
+    axis.set_aspect(per_lat / per_lon)
     axis.set_xticks(*_ticks(west, east, "EW"), fontsize=8)
     axis.set_yticks(*_ticks(south, north, "NS"), fontsize=8, rotation=90, va="center")
     axis.grid(color="black", lw=0.4, alpha=0.25, zorder=0)
@@ -258,17 +224,17 @@ def _ticks(low: float, high: float, signs: str) -> tuple[list[float], list[str]]
     return [float(value) / 60 for value in minutes], labels
 
 
-def _draw_scale(axis: Axes, bounds: Bounds) -> None:
+def _draw_scale(axis: Axes, panel: Panel) -> None:
     """A bar of a round number of kilometres in the lower left corner, on white so that it is read on any ground."""
     from matplotlib.patches import Rectangle
 
-    west, south, _, _ = bounds
-    width, height = _shape_km(bounds)
+    per_lon, per_lat = panel.km_per_degree
+    width, height = panel.shape_km
     length = max(
         (n * 10.0**k for n in (1, 2, 5) for k in range(-2, 4) if n * 10.0**k <= 0.26 * width), default=0.01
     )
-    lon, lat = west + 0.04 * width / _km_per_lon(bounds), south + 0.045 * height / _KM_PER_DEGREE
-    across, up = length / _km_per_lon(bounds), 0.014 * height / _KM_PER_DEGREE
+    lon, lat = panel.west + 0.04 * width / per_lon, panel.south + 0.045 * height / per_lat
+    across, up = length / per_lon, 0.014 * height / per_lat
     for part, colour in ((0, "black"), (1, "white")):
         axis.add_patch(
             Rectangle(

@@ -22,19 +22,16 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from detector.columns import is_missing, utc_text
 from detector.detections import Detections
 from detector.errors import TableError
-from detector.filters import OVERPASS
 from detector.loadings.looks import COLUMNS, read_looks
+from detector.loadings.overpasses import OVERPASS_DAYS, doubles, overpass_starts
 from detector.loadings.series import to_days
 from detector.loadings.sites import Site, Zone
-
-_OVERPASS_DAYS = OVERPASS.total_seconds() / 86400
-_SAME_HULL = 0.4  # share of the smaller outline that two granules' boxes of one hull have in common at least
+from detector.wording import counted
 
 TablePath = str | os.PathLike[str]
 LookRows = Iterable[Mapping[str, Any]]
@@ -101,8 +98,8 @@ def read_tables(
     inside = np.array([zone_id is not None for zone_id in zone_ids], bool)
     found, zone_ids = found[inside], [zone_id for zone_id in zone_ids if zone_id is not None]
     times = _times(found, rows)
-    single = ~_doubles(found, times)
-    doubles = len(found) - int(single.sum())
+    single = ~doubles(found, times)
+    left_out = len(found) - int(single.sum())
     found, times = found[single], times[single]
     zone_ids = [zone_id for zone_id, keep in zip(zone_ids, single, strict=True) if keep]
     zones = []
@@ -113,7 +110,7 @@ def read_tables(
         zone_rows = [row for row in rows if row["zone_id"] == zone.id]
         zones.append(_zone_looks(zone, zone_rows, found[mine], times[mine], min_clear))
     first, last = min(row["day"] for row in rows), max(row["day"] for row in rows)
-    return Tables(site, tuple(zones), float(math.floor(first)), math.floor(last) + 1.0, outside, doubles)
+    return Tables(site, tuple(zones), float(math.floor(first)), math.floor(last) + 1.0, outside, left_out)
 
 
 # ---- looks
@@ -218,44 +215,13 @@ def _times(vessels: Detections, rows: list[dict[str, Any]]) -> NDArray[np.float6
                 f"scene {scene_id} of the vessel table has no time and no look; "
                 "give the vessel table and the looks table of one run of `predict`"
             )
-        if look is not None and own is not None and abs(look - own) > _OVERPASS_DAYS:
+        if look is not None and own is not None and abs(look - own) > OVERPASS_DAYS:
             raise TableError(
                 f"scene {scene_id} was taken {acquired} by the vessel table but at another time by the looks "
                 "table; give the tables of one run of `predict`"
             )
         times[i] = own if look is None else look
     return times
-
-
-def _doubles(vessels: Detections, times: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which vessels another granule of the same overpass shows better, or are rows given twice."""
-    double = np.zeros(len(vessels), bool)
-    hulls, scenes, confidence = vessels["geometry"], vessels["scene_id"], vessels["confidence"]
-    order = np.lexsort((vessels["lat"], vessels["lon"], -vessels["length_m"], -confidence, times))
-    for group in np.split(order, overpass_starts(times[order])[1:]):
-        ranked = group[np.lexsort((np.arange(len(group)), -confidence[group]))]
-        one, other = shapely.STRtree(hulls[ranked]).query(hulls[ranked], predicate="intersects")
-        for better, worse in sorted(zip(one.tolist(), other.tolist(), strict=True)):
-            if better >= worse:
-                continue
-            a, b = ranked[better], ranked[worse]
-            if double[a] or double[b]:
-                continue
-            if scenes[a] == scenes[b]:
-                double[b] = bool(hulls[a].equals(hulls[b]))
-            else:
-                shared = hulls[a].intersection(hulls[b]).area
-                double[b] = shared > _SAME_HULL * min(hulls[a].area, hulls[b].area)
-    return double
-
-
-def overpass_starts(times: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Indices in increasing times at which another overpass begins."""
-    starts: list[int] = []
-    for i, time in enumerate(times.tolist()):
-        if not starts or time - times[starts[-1]] > _OVERPASS_DAYS:
-            starts.append(i)
-    return np.array(starts, np.int64)
 
 
 # ---- both
@@ -299,15 +265,15 @@ def _look_of(
     late = np.clip(look + 1, 0, max(len(starts) - 1, 0))
     if len(starts):
         gap = np.where(look >= 0, moments - starts[np.maximum(look, 0)], np.inf)
-        soon = (gap > _OVERPASS_DAYS) & (starts[late] >= moments)
+        soon = (gap > OVERPASS_DAYS) & (starts[late] >= moments)
         look = np.where(soon, late, look)
-        lost = (look < 0) | (np.abs(moments - starts[np.maximum(look, 0)]) > _OVERPASS_DAYS)
+        lost = (look < 0) | (np.abs(moments - starts[np.maximum(look, 0)]) > OVERPASS_DAYS)
     else:
         lost = np.ones(len(vessels), bool)
     if lost.any():
         scene = vessels["scene_id"][int(lost.argmax())]
         raise TableError(
-            f"{int(lost.sum())} vessels in the zone {zone.id!r} have no look, the first in scene {scene}; "
+            f"{counted(int(lost.sum()), 'vessel')} in the zone {zone.id!r} without a look, the first in scene {scene}; "
             "give the vessel table and the looks table of one run of `predict`"
         )
     return look.astype(np.int64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from detector.errors import SceneError
 from detector.geometry import Grid, Window
+from detector.processors import processors
 from detector.scene.gdal import display, open_dataset, reading
 
 Array = NDArray[Any]
@@ -116,7 +116,7 @@ class Files:
         """Decode files at the same time, each always in the same thread, where its decoded tiles are."""
         with self._lock:
             if not self._decoders and not self._closed:
-                count = min(4, os.cpu_count() or 1)
+                count = min(4, processors())
                 self._decoders = [ThreadPoolExecutor(1, f"decode-{i}") for i in range(count)]
             decoders = self._decoders
             for _, layers, _, _ in tasks:

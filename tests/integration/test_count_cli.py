@@ -108,7 +108,7 @@ def test_matplotlib_is_asked_for_before_the_work(port, tmp_path):
         *arguments(port, tmp_path / "out"), "--plots", PYTHONPATH=f"{blocked}{os.pathsep}{ROOT}"
     )
     assert done.returncode == 2
-    assert "pip install bargewatch[plots]" in done.stderr
+    assert "pip install 'bargewatch[plots]'" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -146,7 +146,7 @@ def test_tables_that_do_not_fit_are_refused(port, tmp_path):
     write_site(tmp_path / "port.geojson", *site(zone()).zones)
     done = bargewatch(*arguments(tmp_path, tmp_path / "out"))
     assert done.returncode == 2
-    assert "have no look" in done.stderr
+    assert "without a look" in done.stderr
 
 
 def test_the_help_teaches():

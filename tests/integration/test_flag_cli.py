@@ -86,7 +86,7 @@ def test_a_failed_input_is_named_and_the_rest_is_used(tmp_path, table, ais):
     ("extra", "says"),
     [
         (["--flag-state", "Narnia"], "unknown flag state 'Narnia'"),
-        (["--rules", "none.yaml"], "no such file of rules"),
+        (["--rules", "none.yaml"], "none.yaml: cannot be read"),
         (["--site", "atlantis"], "unknown site 'atlantis'"),
         (["--ais-time", "noon", "--ais", __file__], "not a time"),
     ],

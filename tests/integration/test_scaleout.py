@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detector import scaleout
+from detector import scaleout, worker
 from detector.cli import run as cli
 from detector.errors import ConfigError, EmptySceneError, SceneError, UnreadableSceneError
 from detector.loadings.sites import Site, Zone
@@ -142,7 +142,7 @@ def deadly(job: Any, version: str, source: Any, marks: str | None = None) -> Any
             if mark is not None:
                 mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-    return scaleout._work(job, version, source)
+    return worker.work(job, version, source)
 
 
 def deadly_life(pipe: Any, job: Any, version: str) -> None:
@@ -219,7 +219,7 @@ def test_dask_retries_the_scene_of_a_lost_worker(
     scenes: tuple[list[str], Site], alone: list[SceneResult], cluster: Any, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(scaleout, "_work", partial(deadly, marks=str(tmp_path)))
+    monkeypatch.setattr(scaleout, "work", partial(deadly, marks=str(tmp_path)))
     same(results(scenes, scheduler=cluster.scheduler_address), alone)
     assert (tmp_path / "died").exists()
 
@@ -228,7 +228,7 @@ def test_dask_retries_the_scene_of_a_lost_worker(
 def test_dask_gives_up_a_scene_that_kills_its_workers(
     scenes: tuple[list[str], Site], alone: list[SceneResult], cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scaleout, "_work", deadly)
+    monkeypatch.setattr(scaleout, "work", deadly)
     shared = results(scenes, scheduler=cluster.scheduler_address)
     assert "given up because workers died of it" in str(shared[1].error)
     same([shared[0], *shared[2:]], [alone[0], *alone[2:]])
@@ -251,18 +251,18 @@ def test_what_cannot_be_shared_is_refused(scenes: tuple[list[str], Site]) -> Non
 
 
 def test_another_version_at_a_worker_is_told(scenes: tuple[list[str], Site]) -> None:
-    answer = scaleout._work(None, "0.0.0", scenes[0][0])  # type: ignore[arg-type]
+    answer = worker.work(None, "0.0.0", scenes[0][0])  # type: ignore[arg-type]
     assert "install the same" in str(answer.looked[0].error)
 
 
 def test_errors_that_cannot_be_pickled_travel_as_text() -> None:
     error = EmptySceneError("nothing there")
-    assert scaleout._portable(error) is error
+    assert worker.portable(error) is error
 
     class Odd(Exception):
         def __init__(self, one: int, two: int) -> None:
             super().__init__(f"{one} and {two}")
 
-    text = scaleout._portable(Odd(1, 2))
+    text = worker.portable(Odd(1, 2))
     assert str(text) == "Odd: 1 and 2"
     assert type(text) is RuntimeError

@@ -17,10 +17,11 @@ import pytest
 from detector.store import Store, open_store
 from tests.killing import command, environment, kill_and_compare
 from tests.loopback.catalogue import Catalogue
-from tests.loopback.hub import CLIENT_ID, SECRET, TOKEN_PATH, Hub
+from tests.loopback.hub import CLIENT_ID, SECRET, Hub
 from tests.loopback.painted import PaintedPort, overpasses
 from tests.loopback.world import Pass, box, write_site
 from tests.storedump import check_whole, drafts, dump, files
+from tests.wrongcalls import WRONG, answer
 
 SPAN = ("--from", "2020-03-01", "--to", "2020-03-31")
 
@@ -64,7 +65,7 @@ def test_a_store_grows_with_what_is_published(catalogue: Catalogue, site: Path, 
     del catalogue.items[4:]
     first = watch(store, *call)
     assert first.returncode == 0, first.stderr
-    assert "nampo: 4 scenes to do, 0 are in the store" in first.stderr
+    assert "nampo: 4 scenes to do, 0 in the store" in first.stderr
     (line,) = first.stdout.splitlines()
     assert line.startswith("nampo 2020-03-01 to 2020-03-31: 4 scenes new, 0 failed; 4 in the store")
     assert "visits seen" in line and "NOT counted" not in line
@@ -122,7 +123,7 @@ def test_a_failed_scene_is_named_and_tried_again(catalogue: Catalogue, site: Pat
     catalogue.faults.clear()
     asked = len(catalogue.log)
     second = watch(store, *call, "--no-keep-scenes")
-    assert second.returncode == 0 and "1 scenes new, 0 failed; 6 in the store" in second.stdout
+    assert second.returncode == 0 and "1 scene new, 0 failed; 6 in the store" in second.stdout
     assert {path.split("/")[2] for _, path, _, _ in catalogue.log[asked:] if "cogs" in path} == {
         "S2A_51SYC_20200303_0_L2A"
     }
@@ -150,7 +151,7 @@ def test_other_settings_are_not_mixed_in(catalogue: Catalogue, site: Path, tmp_p
     catalogue.items.append(late)
     changed = watch(store, *call, "--confidence", "0.3")
     assert changed.returncode == 0
-    assert "1 scenes new, 0 failed; 1 in the store" in changed.stdout
+    assert "1 scene new, 0 failed; 1 in the store" in changed.stdout
     assert "5 more of another model or setting NOT counted (--redo does them again)" in changed.stdout
     asked = len(catalogue.asked("cogs"))
     redone = watch(store, *call, "--confidence", "0.3", "--redo", "--json", "--quiet")
@@ -205,15 +206,7 @@ def test_flags_come_with_ais_and_lists(
 @pytest.mark.parametrize(
     ("change", "code", "says"),
     [
-        ({"--from": "March"}, 2, "is not a date"),
-        ({"--to": "2019-01-01"}, 2, "swap them"),
-        ({"--site": "atlantis"}, 2, "unknown site"),
-        ({"--source": "gone"}, 2, "unknown source"),
-        ({"--source": "http://127.0.0.1:9"}, 1, "cannot search"),
-        ({"--source": "sentinelhub"}, 2, "SH_CLIENT_ID"),
-        ({"--margin": "-5"}, 2, "margin"),
-        ({"--min-clear": "3"}, 2, "min_clear"),
-        ({"--scale": "twelve"}, 2, "not understood"),
+        *WRONG,
         ({"--weights": "gone"}, 2, "no weights 'gone'"),
         ({"--store": "site.csv"}, 2, "a store is a GeoPackage"),
         ({"--store": "nowhere/site.gpkg"}, 2, "does not exist"),
@@ -222,8 +215,6 @@ def test_flags_come_with_ais_and_lists(
     ],
 )
 def test_exit_codes(tmp_path: Path, change: dict[str, str], code: int, says: str) -> None:
-    from detector.cli import run
-
     (tmp_path / "text.gpkg").write_text("no store" * 100)
     (tmp_path / "archive").mkdir()
     port = write_site(tmp_path / "port.geojson", {"west": box(1500, 1500, 800, 600)})
@@ -233,17 +224,8 @@ def test_exit_codes(tmp_path: Path, change: dict[str, str], code: int, says: str
         "--to": "2020-03-31",
         "--source": str(tmp_path / "archive"),
     }
-    call |= {"--store": "site.gpkg", **change}
-    with pytest.MonkeyPatch.context() as patch:
-        for key in [key for key in os.environ if key.startswith("SH_")]:
-            patch.delenv(key)
-        patch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-        patch.chdir(tmp_path)
-        patch.setattr("detector.imagery.stac.BACKOFF_S", 0.0)
-        streams: list[str] = []
-        patch.setattr("click.echo", lambda text="", **_: streams.append(str(text)))
-        assert run(["watch", *(part for pair in call.items() for part in pair)]) == code
-    assert says in "\n".join(streams)
+    told, said = answer("watch", call | {"--store": "site.gpkg"} | change, tmp_path)
+    assert told == code and says in said
 
 
 def test_nothing_to_see(tmp_path: Path) -> None:
@@ -296,15 +278,7 @@ WEST = Pass(datetime(2020, 3, 1, 2, 27, 13, tzinfo=UTC), box(0, 0, 6000, 4200))
 def test_no_secret_anywhere(tmp_path: Path) -> None:
     port = write_site(tmp_path / "port.geojson", {"west": box(1500, 1500, 800, 600)})
     with Hub([WEST, replace(WEST, acquired=WEST.acquired + timedelta(days=5))]) as hub:
-        env = {
-            "SH_CLIENT_ID": CLIENT_ID,
-            "SH_CLIENT_SECRET": SECRET,
-            "SH_BASE_URL": hub.url,
-            "SH_TOKEN_URL": hub.url + TOKEN_PATH,
-            "OAUTHLIB_INSECURE_TRANSPORT": "1",
-            "XDG_CONFIG_HOME": str(tmp_path / "config"),
-            "CPL_CURL_VERBOSE": "YES",
-        }
+        env = hub.account(tmp_path / "config") | {"CPL_CURL_VERBOSE": "YES"}
         call = ("--site", port, *SPAN, "--source", "sentinelhub", "--debug", "--out", tmp_path / "out")
         store = tmp_path / "site.gpkg"
         hub.fault("process", "403", times=1, body=f'{{"error": {{"message": "{SECRET} may not"}}}}'.encode())

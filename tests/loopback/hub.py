@@ -9,6 +9,7 @@ import re
 import tarfile
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -33,6 +34,17 @@ class Hub(Server):
         self.granules, self.page, self.lifetime = granules, page, lifetime
         self.tokens: dict[str, float] = {}
         self.requests: list[dict[str, Any]] = []  # bodies of Process requests that were served
+
+    def account(self, config: Path) -> dict[str, str]:
+        """Environment of a process that has an account here, and none in `config`."""
+        return {
+            "SH_CLIENT_ID": CLIENT_ID,
+            "SH_CLIENT_SECRET": SECRET,
+            "SH_BASE_URL": self.url,
+            "SH_TOKEN_URL": self.url + TOKEN_PATH,
+            "OAUTHLIB_INSECURE_TRANSPORT": "1",  # there is no certificate
+            "XDG_CONFIG_HOME": str(config),
+        }
 
     def withdraw(self) -> None:
         self.tokens.clear()

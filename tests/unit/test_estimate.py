@@ -126,6 +126,12 @@ def test_too_few_looks_are_refused():
     assert np.isnan(few.mean).all() and np.isnan(few.total[0]) and few.draws.shape == (0, 4)
 
 
+def test_one_look_is_not_looks():
+    assert str(estimate(berth([5.0], [1]), QUARTERS).note).startswith("1 usable look;")
+    times = [*np.linspace(5, 85, LEAST_LOOKS), 140.0]
+    assert str(estimate(berth(times, np.ones(LEAST_LOOKS + 1, int)), QUARTERS).notes[1]).startswith("1 usable look;")
+
+
 def test_a_cloudy_period_is_refused_but_stays_in_the_year():
     times = np.concatenate([np.arange(1.0, 90.0, 4.0), np.arange(190.0, 365.0, 4.0)])
     found = estimate(berth(times, (np.arange(len(times)) % 2)), QUARTERS)

@@ -193,7 +193,7 @@ def test_formula_cells_and_odd_encodings_stay_text(tmp_path):
         (b"\x89PNG\r\n\x1a\n\0\0\0", "UTF-16, or no table"),
         ("a,b,c\n1,2,3\n", "no column 'mmsi'"),
         (GENERIC + ROW.replace("56.0,10.5", "10.5,56.0"), "swapped"),
-        (GENERIC + ROW.replace("56.0,10.5", "north,east"), "none of its 1 rows can be used"),
+        (GENERIC + ROW.replace("56.0,10.5", "north,east"), "nothing can be used of its 1 row "),
     ],
 )
 def test_a_hopeless_file_says_why(tmp_path, text, says):

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from detector.errors import ConfigError, TableError
 from detector.flags import identity
 from detector.flags.names import edits
-from detector.flags.watchlist import Entry, Watchlist, read_watchlist, read_watchlists
+from detector.flags.watchlist import Entry, Watchlist
+from detector.flags.watchlistfiles import read_watchlist, read_watchlists
 from tests.aisscenes import SHARED
 
 

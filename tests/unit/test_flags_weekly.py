@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-from datetime import timedelta
+import sys
 
 import numpy as np
 import pytest
 
+from detector.cli import plain, run
 from detector.errors import ConfigError, TableError
 from detector.flags import FlaggedVessels, flag_vessels
 from detector.flags.weekly import COLUMNS, FILE, weekly_picture
@@ -271,8 +272,8 @@ def test_the_picture_is_drawn_and_the_same_each_time(tmp_path):
         assert one.read_bytes() == other.read_bytes() and one.stat().st_size > 5000
 
 
-def test_the_command(tmp_path):
-    from detector.cli import run
+def written(tmp_path):
+    """Rows of a vessel table, and the call that makes weeks of the files in a folder."""
     from detector.loadings.looks import write_looks
     from tests.integration.test_count_cli import write_site
 
@@ -291,7 +292,11 @@ def test_the_command(tmp_path):
         "--out",
         "out",
     ]
-    arguments = [str(tmp_path / a) if "." in a or a == "out" else a for a in arguments]
+    return rows, [str(tmp_path / a) if "." in a or a == "out" else a for a in arguments]
+
+
+def test_the_command(tmp_path):
+    rows, arguments = written(tmp_path)
     assert run([*arguments, "--no-plot", "--quiet"]) == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == [FILE]
     assert run([*arguments, "--no-plot", "--quiet", "--ais", str(tmp_path / "none.csv")]) == 1
@@ -302,8 +307,51 @@ def test_the_command(tmp_path):
     assert "flag:ais-unknown" in groups
 
 
-def test_json_is_plain(tmp_path, capsys):
-    from detector.cli.weekly import _plain
+def without_matplotlib(monkeypatch):
+    for name in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, name, None)
 
-    assert json.dumps([_plain(v) for v in (np.nan, 1.5, None, "x")], allow_nan=False)
-    assert START + timedelta(days=MONDAY) > START
+
+def test_without_matplotlib_there_is_the_table_and_one_warning(tmp_path, monkeypatch, capsys):
+    _, arguments = written(tmp_path)
+    without_matplotlib(monkeypatch)
+    assert run([*arguments, "--quiet"]) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [FILE]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no picture" in line and "pip install 'bargewatch[plots]'" in line and "--no-plot" in line
+    assert run([*arguments, "--no-plot", "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_picture_that_was_asked_for_is_refused_before_the_work(tmp_path, monkeypatch, capsys):
+    _, arguments = written(tmp_path)
+    without_matplotlib(monkeypatch)
+    assert run([*arguments, "--plot"]) == 2
+    error = capsys.readouterr().err
+    assert "need matplotlib" in error and "'bargewatch[plots]'" in error and "--no-plot" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_error_is_that_of_the_table_as_it_is(tmp_path, capsys):
+    """A flagged table with a fault is not blamed as one that was never flagged, nor the other way round."""
+    rows, arguments = written(tmp_path)
+    table, arguments = tmp_path / "vessels.geojson", [*arguments, "--no-plot"]
+    bare = json.loads(table.read_text())
+    flag_vessels(detections(rows), site=road()).write(table)
+    flagged = json.loads(table.read_text())
+    for document, damage, said, other in (
+        (bare, lambda p: p.pop("length_m"), "lacks the column 'length_m'", "ais_status"),
+        (flagged, lambda p: p.pop("ais_imo"), "lacks the column 'ais_imo'", "ignored"),
+        (flagged, lambda p: p.update({"class": "submarine"}), "vessels.geojson: column 'class', row 0", "ignored"),
+    ):
+        features = [{**f, "properties": dict(f["properties"])} for f in document["features"]]
+        for feature in features:
+            damage(feature["properties"])
+        table.write_text(json.dumps({**document, "features": features}))
+        assert run(arguments) == 2
+        error = capsys.readouterr().err
+        assert said in error and other not in error, error
+
+
+def test_json_is_plain():
+    assert json.dumps([plain(v) for v in (np.nan, 1.5, None, "x")], allow_nan=False)

@@ -11,8 +11,9 @@ import pytest
 import rasterio
 
 from detector.errors import ConfigError, FetchError
-from detector.imagery.fetching import Fetched, fetch, open_source, plan
+from detector.imagery.fetching import Fetched, fetch, plan
 from detector.imagery.manifest import Manifest, only_writer
+from detector.imagery.sources import open_source
 from detector.loadings.sites import Site, load_site
 from detector.scene import open_scene
 from tests import scenes

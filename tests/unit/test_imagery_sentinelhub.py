@@ -14,8 +14,9 @@ import pytest
 import rasterio
 
 from detector.errors import AccountError, FetchError, QuotaError
-from detector.imagery.fetching import Fetched, fetch, open_source, plan
+from detector.imagery.fetching import Fetched, fetch, plan
 from detector.imagery.sentinelhub import MOST_PIXELS, _edges
+from detector.imagery.sources import open_source
 from detector.loadings.sites import Site, load_site
 from detector.scene import open_scene
 from tests.loopback.hub import CLIENT_ID, SECRET, TOKEN_PATH, Hub

@@ -14,8 +14,9 @@ import rasterio.warp
 
 from detector.errors import FetchError, UnknownScaleError, UnreadableSceneError
 from detector.imagery import mosaic, stac
-from detector.imagery.fetching import Fetched, fetch, open_source, plan
+from detector.imagery.fetching import Fetched, fetch, plan
 from detector.imagery.granules import overpasses
+from detector.imagery.sources import open_source
 from detector.loadings.sites import Site, load_site
 from detector.scene import open_scene
 from tests.loopback.catalogue import Catalogue

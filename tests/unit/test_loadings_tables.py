@@ -144,7 +144,7 @@ def test_rows_of_other_sites_are_left_out_with_a_warning():
         ([], [look(0) | {"clear_fraction": None}], "clear_fraction is None"),
         ([], [look(0) | {"scene_id": None}], "scene_id and zone_id are needed"),
         ([], [{k: v for k, v in look(0).items() if k != "zone_id"}], "'zone_id' is missing"),
-        ([vessel(5, SHIP)], [look(0)], "1 vessels in the zone 'pier' have no look.*S2_0005.00"),
+        ([vessel(5, SHIP)], [look(0)], "1 vessel in the zone 'pier' without a look.*S2_0005.00"),
         ([vessel(5, SHIP, acquired=None)], [look(0)], "S2_0005.00.*no time and no look"),
         ([vessel(0, SHIP, acquired=when(3))], [look(0)], "S2_0000.00.*another time"),
         ([], [look(0, site="nampo")], "of the site nampo, not of port"),
@@ -160,5 +160,5 @@ def test_tables_that_would_give_a_wrong_count_are_refused(vessels, looks, said):
 
 def test_a_vessel_at_a_zone_that_no_look_mentions_is_refused():
     place = site(zone(), zone("jetty", at=(2000, 0)))
-    with pytest.raises(TableError, match="'jetty' have no look"):
+    with pytest.raises(TableError, match="'jetty' without a look"):
         read([vessel(0, SHIP, zone_id="jetty")], [look(0)], place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from detector.errors import ConfigError, WeightsError  # noqa: E402
 from detector.model import Network, find_weights, registry  # noqa: E402
 from training import gate  # noqa: E402
 from training.quantize import quantize  # noqa: E402
+from training.registry import register  # noqa: E402
 
 
 def write_chips(folder: Path, count: int) -> None:
@@ -46,6 +48,16 @@ def test_the_file_is_smaller_and_keeps_what_it_says_of_itself(small: Path) -> No
     assert small.stat().st_size < 0.7 * whole.path.stat().st_size
     assert (found.classes, found.size, found.confidence) == (whole.classes, whole.size, whole.confidence)
     assert not list(small.parent.glob("*.float.onnx"))
+
+
+def test_the_registry_says_the_same_of_both_forms(small: Path, tmp_path: Path) -> None:
+    whole = shutil.copy(find_weights(registry()["default"]).path, tmp_path / "net.onnx")
+    eight = shutil.copy(small, tmp_path / "net-int8.onnx")
+    register(tmp_path, "net", whole)
+    known = register(tmp_path, "net-int8", eight, made_from=whole, default="vnni")["weights"]
+    one, other = ({k: v for k, v in known[name].items() if "onnx" not in k} for name in ("net", "net-int8"))
+    assert one == other and one["card"] == "net.md" and {"classes", "size", "confidence", "calibration"} < set(one)
+    assert register(tmp_path, "alone", eight)["weights"]["alone"]["card"] == "alone.md"
 
 
 def test_the_outermost_stages_stay_in_floating_point(small: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 from affine import Affine
 
 from detector.scene import Scene, open_scene
-from detector.wakes import _ends, _fades, _trimmed, _without, motion, underway
+from detector.wakelines import fades
+from detector.wakes import _ends, _trimmed, _without, motion, underway
 from training.simulate.canvas import Canvas
 from training.simulate.drawing import HullDrawing
 from training.simulate.hulls import Vessel
@@ -95,7 +96,7 @@ def test_a_wake_fades_and_a_line_to_another_hull_does_not() -> None:
         (np.where((steps > 11) & (steps < 15), 25.0, 2.0), False),
     ):
         surface, end = line(profile)
-        assert _fades(surface, surface, end, 0.0, _PIXEL) is wake
+        assert fades(surface, surface, end, 0.0, _PIXEL) is wake
 
 
 def test_behind_the_next_hull_nothing_is_looked_at() -> None:
@@ -103,10 +104,10 @@ def test_behind_the_next_hull_nothing_is_looked_at() -> None:
     profile[14:18] = 40.0
     surface, end = line(profile)
     other = np.array([[[24.0, 18.5], [28.0, 18.5], [28.0, 21.5], [24.0, 21.5]]])
-    assert not _fades(surface, surface, end, 0.0, _PIXEL)
-    assert _fades(surface, _without(surface, other, _PIXEL), end, 0.0, _PIXEL)
+    assert not fades(surface, surface, end, 0.0, _PIXEL)
+    assert fades(surface, _without(surface, other, _PIXEL), end, 0.0, _PIXEL)
     near = other - [10.0, 0.0]
-    assert not _fades(surface, _without(surface, near, _PIXEL), end, 0.0, _PIXEL)
+    assert not fades(surface, _without(surface, near, _PIXEL), end, 0.0, _PIXEL)
 
 
 def test_other_hulls_are_taken_out_of_the_surface() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.geometry import Grid
+from detector.geotiff import stored_form
 from training.simulate import metadata
 from training.simulate.scene import PaintedScene, SceneSpec, product_name, tile_name
 from training.simulate.spectra import BANDS
@@ -24,23 +25,7 @@ def write_geotiff(painted: PaintedScene, path: Path | str, bands: tuple[str, ...
     """A tiled GeoTIFF of stored numbers with band descriptions and the tags SCALE, ACQUIRED and SCENE_ID."""
     import rasterio
 
-    grid = painted.grid
-    profile = {
-        "driver": "GTiff",
-        "dtype": "uint16",
-        "count": len(bands),
-        "width": grid.width,
-        "height": grid.height,
-        "crs": grid.crs,
-        "transform": grid.transform,
-        "nodata": 0,
-        "tiled": True,
-        "blockxsize": 256,
-        "blockysize": 256,
-        "compress": "deflate",
-        "predictor": 2,
-    }
-    with rasterio.open(path, "w", **profile) as target:
+    with rasterio.open(path, "w", **stored_form(painted.grid, len(bands))) as target:
         for k, band in enumerate(bands, start=1):
             target.write(painted.bands[band], k)
             target.set_band_description(k, band)

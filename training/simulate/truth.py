@@ -95,11 +95,8 @@ def truth_geojson(truth: Sequence[TrueVessel], path: Path | None = None) -> dict
             "load": round(t.load, 2),
             "clear": t.clear,
         }
-        features.append({"type": "Feature", "properties": properties, "geometry": mapping(t.polygon)})
-    collection = {"type": "FeatureCollection", "features": features}
-    if path is not None:
-        Path(path).write_text(json.dumps(collection, indent=1), encoding="utf-8")
-    return collection
+        features.append(_feature(properties, t.polygon))
+    return _collection(features, path)
 
 
 def site_geojson(zones: Sequence[Zone], grid: Grid, path: Path | None = None) -> dict[str, Any]:
@@ -114,9 +111,15 @@ def site_geojson(zones: Sequence[Zone], grid: Grid, path: Path | None = None) ->
             "source": "painted by the simulator",
             "accuracy_m": 1.0,
         }
-        features.append(
-            {"type": "Feature", "properties": properties, "geometry": mapping(_to_lonlat(grid, zone.outline))}
-        )
+        features.append(_feature(properties, _to_lonlat(grid, zone.outline)))
+    return _collection(features, path)
+
+
+def _feature(properties: dict[str, Any], geometry: BaseGeometry) -> dict[str, Any]:
+    return {"type": "Feature", "properties": properties, "geometry": mapping(geometry)}
+
+
+def _collection(features: list[dict[str, Any]], path: Path | None) -> dict[str, Any]:
     collection = {"type": "FeatureCollection", "features": features}
     if path is not None:
         Path(path).write_text(json.dumps(collection, indent=1), encoding="utf-8")
