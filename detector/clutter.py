@@ -41,7 +41,7 @@ def plausibility(corners: Floats, pixels: NDArray[np.uint8], water: NDArray[np.b
 def _to_clutter(box: Floats, pixels: NDArray[np.uint8], water: NDArray[np.bool_]) -> float:
     """Contrast of a box over the deviation of such boxes around it, of the band where it is largest; inf: not known."""
     import shapely
-    from scipy import ndimage, signal
+    from scipy import ndimage
 
     middle = np.floor(box.mean(axis=0)).astype(int)
     low = np.clip(middle - _REACH, 0, None)
@@ -65,11 +65,22 @@ def _to_clutter(box: Floats, pixels: NDArray[np.uint8], water: NDArray[np.bool_]
     # The means of all boxes of this shape around; only those wholly on water count.
     hit_rows, hit_cols = np.nonzero(inside)
     shape = inside[hit_rows.min() : hit_rows.max() + 1, hit_cols.min() : hit_cols.max() + 1]
-    kernel = (shape / shape.sum()).astype(np.float32)[::-1, ::-1]
-    afloat = signal.fftconvolve(around.astype(np.float32), kernel, mode="same") > 0.95
+    kernel = (shape / shape.sum()).astype(np.float32)
+    afloat = _filtered(around.astype(np.float32), kernel) > 0.95
     if afloat.sum() < _LEAST_WATER:
         return float("inf")
-    means = signal.fftconvolve(contrast * around, kernel[None], mode="same", axes=(1, 2))[:, afloat]
+    means = _filtered(contrast * around, kernel)[:, afloat]
     usual = np.median(means, axis=1)
     deviation = 1.4826 * np.median(np.abs(means - usual[:, None]), axis=1) + _ROUNDING
     return float((np.abs(contrast[:, inside].mean(axis=1) - usual) / deviation).max())
+
+
+def _filtered(values: NDArray[np.float32], kernel: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Sums of values (…, height, width) weighted by a kernel at every place where it fits, as `scipy.signal.correlate` does.
+
+    That module takes as long to import as a small scene takes to search.
+    """
+    height, width = values.shape[-2] - kernel.shape[0] + 1, values.shape[-1] - kernel.shape[1] + 1
+    size = values.shape[-2:]
+    product = np.fft.rfft2(values, size) * np.conj(np.fft.rfft2(kernel, size))
+    return np.fft.irfft2(product, size)[..., :height, :width]

@@ -229,9 +229,11 @@ def test_dask_gives_up_a_scene_that_kills_its_workers(
     scenes: tuple[list[str], Site], alone: list[SceneResult], cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scaleout, "work", deadly)
-    shared = results(scenes, scheduler=cluster.scheduler_address)
+    files, site = scenes
+    # One scene a worker: Dask counts a lost worker against all scenes that wait at it, and may give up the wrong one, too.
+    shared = results((files[:2], site), scheduler=cluster.scheduler_address)
     assert "given up because workers died of it" in str(shared[1].error)
-    same([shared[0], *shared[2:]], [alone[0], *alone[2:]])
+    same(shared[:1], alone[:1])
 
 
 # ---- what is refused

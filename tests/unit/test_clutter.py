@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import signal
 
 from detector.boxes import corners_of
-from detector.clutter import plausibility
+from detector.clutter import _filtered, plausibility
 
 BOX = corners_of(np.array([[60.5, 60.5, 5.0, 3.0, 0.0]]))
 LONG = corners_of(np.array([[60.0, 60.0, 12.0, 2.0, 0.0]]))
@@ -71,3 +72,12 @@ def test_no_boxes_and_boxes_at_the_edge() -> None:
     assert plausibility(np.zeros((0, 4, 2)), window, mask).shape == (0,)
     outside = BOX - 61.0
     assert np.isfinite(plausibility(outside, window, mask)).all()
+
+
+def test_sums_over_boxes_are_those_of_the_library() -> None:
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(2, 40, 31)).astype(np.float32)
+    kernel = rng.random((7, 4)).astype(np.float32)
+    expected = [signal.correlate(band, kernel, mode="valid") for band in values]
+    assert np.allclose(_filtered(values, kernel), expected, atol=1e-4)
+    assert _filtered(values[0], kernel).shape == (34, 28)
