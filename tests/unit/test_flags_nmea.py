@@ -175,7 +175,7 @@ def test_packed_files_and_other_talkers(tmp_path):
 def test_a_file_of_rubbish_is_refused(tmp_path):
     (bare,) = sentences(type=1, mmsi=219000001, lat=56.0, lon=10.5)
     (error,) = read(tmp_path, [bare, "x"]).failed.values()
-    assert "none of its 2 rows can be used" in str(error) and "line 1: no time" in str(error)
+    assert "nothing can be used of its 2 rows" in str(error) and "line 1: no time" in str(error)
 
 
 def test_many_messages_in_blocks(tmp_path, monkeypatch):

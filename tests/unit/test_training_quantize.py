@@ -76,7 +76,7 @@ def test_both_forms_see_the_same_ship(small: Path) -> None:
     outputs = [Network(find_weights(w), (384, 384), 1)(window)[0] for w in (registry()["default"], small)]
     best = int(outputs[0][4].argmax())
     assert outputs[0][4, best] > 0.3
-    assert abs(outputs[0][4, best] - outputs[1][4, best]) < 0.2
+    assert abs(outputs[0][4, best] - outputs[1][4, best]) < 0.25  # ranges of two chips only
     assert np.abs(outputs[0][:4, best] - outputs[1][:4, best]).max() < 6  # network pixels of 5 m
 
 
