@@ -20,8 +20,10 @@ from training.labels import Label, LabelledScene
 log = logging.getLogger(__name__)
 
 _FIRST_SEED = 400
-#: Mostly at quays and side by side, which is what few real labels show.
-_STATUS = {"anchored": 0.1, "alongside": 0.6, "rafted": 0.2, "tow": 0.02, "underway": 0.08}
+#: Mostly at quays, side by side and end on, which is what few real labels show.
+_STATUS = {
+    "anchored": 0.08, "alongside": 0.42, "double_banked": 0.1, "end_on": 0.22, "rafted": 0.1, "tow": 0.02, "underway": 0.06,
+}  # fmt: skip
 
 
 def laid_scenes(

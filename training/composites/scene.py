@@ -21,6 +21,10 @@ from training.simulate.spectra import BANDS
 
 _OTHERS = ("tanker", "container", "fishing", "tug", "general_cargo", "bulk_carrier", "barge", "river_barge")
 _CARRIERS = ("barge", "river_barge", "general_cargo", "bulk_carrier")
+#: What lies in ranks, end on to a quay: metres of length by kind.
+_RANKS = {"fishing": (30.0, 70.0), "tug": (30.0, 45.0), "barge": (35.0, 70.0), "general_cargo": (50.0, 90.0)}
+#: Status of vessels that touch a quay; it is looked for where they fit.
+_MOORED = ("alongside", "end_on")
 #: How vessels lie, and how often, unless told otherwise.
 STATUS = {"anchored": 0.4, "alongside": 0.27, "rafted": 0.13, "tow": 0.08, "underway": 0.12}
 
@@ -111,9 +115,14 @@ def plans(
 def _groups(
     rng: np.random.Generator, family: Family, count: int, shares: Mapping[str, float]
 ) -> Iterator[list[tuple[Vessel, Cargo]]]:
-    """Groups of vessels heading up the grid, round the origin: one alone, two rafted, or a tug and its tow."""
+    """Groups of vessels heading up the grid, round the origin: one alone, two rafted, a rank, or a tug and its tow."""
     for number in range(count):
         status = str(rng.choice(list(shares), p=list(shares.values())))
+        if status == "end_on":
+            yield _rank(rng, family, f"C{number:03d}")
+            continue
+        banked = status == "double_banked"
+        status = "alongside" if banked else status
         coal = bool(rng.random() < 0.5)
         kinds: tuple[str, ...] = _CARRIERS if coal else _OTHERS
         weights = np.array([3.0 if kind in ("barge", "river_barge") else 1.0 for kind in kinds])
@@ -122,10 +131,12 @@ def _groups(
         kind = str(rng.choice(kinds, p=weights / weights.sum()))
         first = _vessel(rng, family, kind, f"C{number:03d}", status)
         cargo = draw_cargo(rng, family, kind, coal)
-        if status == "rafted":
+        if status == "rafted" or banked:
             other_kind = str(rng.choice(_CARRIERS))
             other = _vessel(rng, family, other_kind, f"C{number:03d}b", status)
-            other = beside(first, other, float(rng.uniform(1.0, 4.0)), 1, 0.0, bool(rng.random() < 0.5))
+            # The quay is to starboard, see `_along_shore`.
+            side = -1 if banked else 1
+            other = beside(first, other, float(rng.uniform(1.0, 4.0)), side, 0.0, bool(rng.random() < 0.5))
             yield [(first, cargo), (other, draw_cargo(rng, family, other_kind, bool(rng.random() < 0.3)))]
         elif status == "tow":
             tug = _vessel(rng, family, "tug", f"C{number:03d}t", status)
@@ -134,6 +145,26 @@ def _groups(
             yield [(first, cargo), (tug, Cargo("none", 0.0))]
         else:
             yield [(first, cargo)]
+
+
+def _rank(rng: np.random.Generator, family: Family, name: str) -> list[tuple[Vessel, Cargo]]:
+    """Two to six craft of one kind side by side, bows off the quay or to it; the quay is behind them."""
+    kind = str(rng.choice(list(_RANKS)))
+    low, high = _RANKS[kind]
+    usual, gap = float(rng.uniform(low, high)), float(rng.uniform(2.0, 30.0))
+    count, to_quay = int(rng.integers(2, 7)), bool(rng.random() < 0.4)
+    rank: list[tuple[Vessel, Cargo]] = []
+    edge = 0.0
+    for number in range(count):
+        drawn = _vessel(rng, family, kind, f"{name}{chr(97 + number)}", "end_on")
+        length = usual * float(rng.uniform(0.85, 1.15))
+        width = float(np.clip(drawn.width * length / drawn.length, 6.0, 20.0))
+        left = edge + (gap * float(rng.uniform(0.7, 1.3)) if number else 0.0)
+        edge = left + width
+        vessel = replace(drawn, length=length, width=width, heading=180.0 if to_quay else 0.0)
+        vessel = vessel.moved(left + width / 2, (usual - length) / 2)
+        rank.append((vessel, draw_cargo(rng, family, kind, False)))
+    return [(vessel.moved(vessel.x - edge / 2, vessel.y), cargo) for vessel, cargo in rank]
 
 
 def _vessel(rng: np.random.Generator, family: Family, kind: str, name: str, status: str) -> Vessel:
@@ -164,19 +195,22 @@ def _place(
     """(column, row, turn in degrees) where a group lies on water and off all others, or None."""
     first = group[0][0]
     reach = max(float(np.hypot(v.x, v.y)) + v.length / 2 for v, _ in group)
-    beside_quay = first.status == "alongside"
-    off = first.width / 2 + float(rng.uniform(2.0, 9.0)) if beside_quay else reach + 40.0
-    near = np.abs(port.from_shore - off) < port.pixel_m * 0.7 if beside_quay else port.from_shore > off
+    moored = first.status in _MOORED
+    half = first.width / 2 if first.status == "alongside" else max(v.y + v.length / 2 for v, _ in group)
+    off = half + float(rng.uniform(2.0, 9.0)) if moored else reach + 40.0
+    near = np.abs(port.from_shore - off) < port.pixel_m * 0.7 if moored else port.from_shore > off
     rows, cols = np.nonzero(near)
     for _ in range(25 if len(rows) else 0):
         k = int(rng.integers(len(rows)))
         col, row = cols[k] + rng.uniform(0, 1), rows[k] + rng.uniform(0, 1)
         if any(np.hypot(col - c, row - r) * port.pixel_m < reach + other + 60.0 for c, r, other in taken):
             continue
-        turn = _along_shore(port, int(col), int(row)) if beside_quay else float(rng.uniform(0, 360))
+        turn = _along_shore(port, int(col), int(row)) if moored else float(rng.uniform(0, 360))
         if turn is None:
             continue
-        if beside_quay and not _afloat(port, _turned(first, turn), col, row):
+        if first.status == "end_on":
+            turn -= 90.0  # the head of the group points off the shore
+        if moored and not all(_afloat(port, _turned(v, turn), col, row) for v, _ in group):
             continue
         taken.append((col, row, reach))
         return float(col), float(row), turn
@@ -184,7 +218,7 @@ def _place(
 
 
 def _along_shore(port: Port, col: int, row: int) -> float | None:
-    """Heading (degrees from the top of the grid, clockwise) of the shore near a pixel; None at borders."""
+    """Heading (degrees from the top of the grid, clockwise) of the shore near a pixel, land to starboard, or None."""
     half = max(int(60.0 / port.pixel_m), 3)
     part = port.from_shore[max(row - half, 0) : row + half + 1, max(col - half, 0) : col + half + 1]
     if part.shape != (2 * half + 1, 2 * half + 1):
