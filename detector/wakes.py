@@ -18,6 +18,7 @@ from detector import masks
 from detector.boxes import Floats
 from detector.geometry import Window
 from detector.scene import Scene
+from detector.sterns import Lengthwise, hull_length
 from detector.wakelines import GAP_M, TRAIL_DEG, fades, lines, open_water
 
 #: Metres behind the hull in which a wake is looked for.
@@ -82,7 +83,10 @@ def motion(scene: Scene, corners: Floats) -> Motion:
         if max(ends) >= STRENGTH and max(ends) >= RATIO * min(ends):
             stern = int(np.argmax(ends))
             found.bow_deg[i] = _bow(corners[i], stern, scene)
-            found.hulls[i] = _trimmed(surface, corners[i] - low, size, stern) + low
+            first, second, length, width = _ends(corners[i] - low, size)
+            aft, bow = (first, second) if stern == 0 else (second, first)
+            view = Lengthwise(pixels, surface, wet, bow, aft, length, width, size, infrared)
+            found.hulls[i] = _shortened(corners[i], aft + low, size, bow - aft, hull_length(view) / length)
     return found
 
 
@@ -193,31 +197,9 @@ def _bow(box: Floats, stern: int, scene: Scene) -> float:
     return float(np.degrees(np.arctan2(east, north)) % 360.0 % 360.0)
 
 
-def _trimmed(surface: Floats, box: Floats, size: Floats, stern: int) -> Floats:
-    """The box without the part at its stern that stands out less than half as much as the hull does."""
-    from scipy.ndimage import map_coordinates
-
-    first, second, length, width = _ends(box, size)
-    aft, bow = (first, second) if stern == 0 else (second, first)
-    along = (aft - bow) / length  # pixels for each metre towards the stern
-    across = np.array([-along[1] * size[1] / size[0], along[0] * size[0] / size[1]])
-    at = np.arange(0.0, length, 4.0)
-    lanes = np.linspace(-0.25, 0.25, 3) * width
-    spots = bow + at[:, None, None] * along + lanes[None, :, None] * across
-    values = np.abs(
-        map_coordinates(surface, [spots[..., 1] - 0.5, spots[..., 0] - 0.5], order=1, mode="nearest")
-    )
-    profile = values.mean(axis=1)
-    level = float(np.median(profile[at < 0.5 * length]))
-    weak = np.flatnonzero((profile < 0.5 * level) & (at > 0.4 * length))
-    if (
-        not len(weak)
-        or length - at[weak[0]] < max(0.15 * length, 15.0)
-        or not (profile[weak[0] :] < 0.6 * level).all()
-    ):
-        return box
-    shift = (length - float(at[weak[0]])) * along
+def _shortened(box: Floats, aft: Floats, size: Floats, forward: Floats, share: float) -> Floats:
+    """The box (4, 2) with a share of its length, its stern end (`aft`) moved along `forward`, the whole length."""
     out = box.copy()
     nearest = np.argsort(np.hypot(*((box - aft) * size).T))[:2]
-    out[nearest] -= shift
+    out[nearest] += (1.0 - share) * forward
     return out

@@ -84,7 +84,8 @@ def painted_bows(scene: Path) -> list[dict[str, object]]:
     headings = np.asarray(found["heading_deg"], float)
     rows: list[dict[str, object]] = [
         {"status": truth[t]["status"], "kind": truth[t]["kind"], "length": truth[t]["length_m"],
-         "given": bool(given[d]), "off": float(off(headings[d], truth[t]["heading_deg"]))}
+         "given": bool(given[d]), "off": float(off(headings[d], truth[t]["heading_deg"])),
+         "too_long": float(found["length_m"][d] - truth[t]["length_m"])}
         for t, d, _ in pairs.pairs
     ]  # fmt: skip
     rows += [{"status": "no vessel", "given": True, "off": 180.0} for d in pairs.false if given[d]]
@@ -103,6 +104,25 @@ def table(name: str, rows: list[dict[str, object]]) -> None:
     share = total["right"] / max(total["given"], 1)
     counts = f"{total['vessels']:5d} vessels {total['given']:4d} bows {total['right']:4d} right"
     print(f"{name:24s} {'all':10s} {counts} {share:.3f}")
+
+
+def lengths(name: str, rows: list[dict[str, object]]) -> None:
+    """Print the error of the length of what is under way or under tow and was given a bow, by true length."""
+    for low, high in ((0.0, 60.0), (60.0, 130.0), (130.0, 500.0)):
+        wrong = np.array(
+            [
+                float(str(row["too_long"]))
+                for row in rows
+                if row["status"] in ("underway", "tow")
+                and row["given"]
+                and low <= float(str(row["length"])) < high
+            ]
+        )
+        if len(wrong):
+            print(
+                f"{name:24s} {low:.0f} to {high:.0f} m: {len(wrong)} given a bow, length error {np.mean(wrong):+.1f} m"
+                f" mean, {np.abs(wrong).mean():.1f} m mean absolute"
+            )
 
 
 def bows(scene: LabelledScene) -> np.ndarray | None:
@@ -170,7 +190,9 @@ def main() -> None:
     options = parser.parse_args()
     scenes = [painted_traffic(options.cache, seed) for seed in SEEDS[options.part]]
     for name, of in (("four bands", lambda scene: scene), ("true colour", true_colour)):
-        table(f"painted, {name}", [row for scene in scenes for row in painted_bows(of(scene))])
+        rows = [row for scene in scenes for row in painted_bows(of(scene))]
+        table(f"painted, {name}", rows)
+        lengths(f"painted, {name}", rows)
     houston(options.shared)
     ports(options.shared)
 

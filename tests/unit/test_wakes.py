@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from affine import Affine
 
 from detector.scene import Scene, open_scene
 from detector.wakelines import fades
-from detector.wakes import _ends, _trimmed, _without, motion, underway
+from detector.wakes import _without, motion, underway
 from training.simulate.canvas import Canvas
 from training.simulate.drawing import HullDrawing
 from training.simulate.hulls import Vessel
@@ -124,15 +126,18 @@ def test_other_hulls_are_taken_out_of_the_surface() -> None:
     assert not np.isnan(surface).any()
 
 
-def test_a_faint_wake_is_cut_off_the_box() -> None:
-    surface = np.zeros((60, 60))
-    surface[28:32, 20:31] = 12.0  # a hull of 110 m
-    surface[28:32, 8:20] = 3.0  # and its wake
-    drawn = np.array([[10.0, 28.0], [31.0, 28.0], [31.0, 32.0], [10.0, 32.0]])
-    stern = 0 if _ends(drawn, _PIXEL)[0][0] < 20 else 1
-    assert np.ptp(_trimmed(surface, drawn, _PIXEL, stern)[:, 0]) == pytest.approx(11.0, abs=1.5)
-    hull = np.array([[20.0, 28.0], [31.0, 28.0], [31.0, 32.0], [20.0, 32.0]])
-    assert np.array_equal(_trimmed(surface, hull, _PIXEL, stern), hull)
+def test_a_box_that_holds_the_wake_is_cut_at_the_stern() -> None:
+    craft = Vessel("t", "fishing", 750.0, 750.0, 45.0, 9.0, 97.0, "underway", 11.0, paint=3)
+    both = replace(
+        craft,
+        length=105.0,
+        x=750.0 - 30.0 * np.sin(np.radians(97.0)),
+        y=750.0 + 30.0 * np.cos(np.radians(97.0)),
+    )
+    hull = motion(painted(craft), box(both)).hulls[0]
+    ahead = (hull - 75.0) @ np.array([np.sin(np.radians(97.0)), -np.cos(np.radians(97.0))]) * 10.0
+    assert ahead.max() == pytest.approx(22.5, abs=1.0)  # the bow stays
+    assert ahead.min() == pytest.approx(-22.5, abs=10.0)
 
 
 def test_ships_at_anchor_in_one_current_do_not_move() -> None:
