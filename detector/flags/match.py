@@ -92,7 +92,7 @@ def match(hulls: Hulls, targets: Targets, settings: Matching) -> Matches:
     for _ in range(2):
         shift, spread = _time_shift(edges, hulls, targets, settings)
         fitted = replace(settings, position_error_m=_position_error(edges, targets, settings))
-        sharpness = fitted_sharpness(hulls, targets, edges.hull, edges.target, edges.probability)
+        sharpness = fitted_sharpness(hulls, edges.hull, edges.turn_deg, edges.probability)
         edges = _Edges(hulls, targets, fitted, shift, spread, sharpness)
     return edges.decide(shift)
 
@@ -125,7 +125,9 @@ class _Edges:
         self.distance = np.hypot(dx, dy)
         place = _normal_2d(dx, dy, covariance[self.target])
         shape = size_ratio(hulls, targets, self.hull, self.target, settings)
-        shape *= axis_ratio(hulls, targets, self.hull, self.target, sharpness)
+        turn = hulls.axis_deg[self.hull] - targets.axis_deg[self.target]
+        self.turn_deg = np.abs((turn + 90.0) % 180.0 - 90.0)
+        shape *= axis_ratio(self.turn_deg, sharpness[self.hull])
         density = _density(hulls)[self.hull]
         seen, share = _chance_seen(targets.length_m), settings.unmatched_share
         within = _among(hulls, self.x, self.y)

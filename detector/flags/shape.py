@@ -41,16 +41,9 @@ def size_ratio(
     return ratio
 
 
-def axis_ratio(
-    hulls: Hulls,
-    targets: Targets,
-    hull: NDArray[np.int64],
-    target: NDArray[np.int64],
-    sharpness: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """The same for the axis, whose `sharpness` is given for each hull."""
-    turn = np.radians(hulls.axis_deg[hull] - targets.axis_deg[target])
-    ratio = _law(turn, sharpness[hull])
+def axis_ratio(turn_deg: NDArray[np.float64], sharpness: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same for the axes of pairs, which lie `turn_deg` apart, by the sharpness of the hull's; 1 where not known."""
+    ratio = _law(np.radians(turn_deg), sharpness)
     return np.where(np.isfinite(ratio), ratio, 1.0)
 
 
@@ -60,15 +53,10 @@ def believed_sharpness(hulls: Hulls) -> NDArray[np.float64]:
 
 
 def fitted_sharpness(
-    hulls: Hulls,
-    targets: Targets,
-    hull: NDArray[np.int64],
-    target: NDArray[np.int64],
-    probability: NDArray[np.float64],
+    hulls: Hulls, hull: NDArray[np.int64], turn_deg: NDArray[np.float64], probability: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Concentration of each hull's axis: the most likely one for its class of lengths, given the pairs (hull, target) and
-    how probable each of them is."""
-    turn = np.abs((hulls.axis_deg[hull] - targets.axis_deg[target] + 90) % 180 - 90)
+    """Concentration of each hull's axis: the most likely one for its class of lengths, given pairs of a hull and a ship,
+    how far apart their axes lie (degrees, 0 to 90) and how probable each pair is."""
     group = np.digitize(np.nan_to_num(hulls.length_m), _LENGTHS_M)
     believed = believed_sharpness(hulls)
     edges = np.linspace(0, 90, 19)
@@ -77,8 +65,8 @@ def fitted_sharpness(
     out = believed.copy()
     for number in np.unique(group):
         members = group == number
-        pairs = members[hull] & np.isfinite(turn)
-        seen = np.histogram(turn[pairs], edges, weights=probability[pairs])[0]
+        pairs = members[hull] & np.isfinite(turn_deg)
+        seen = np.histogram(turn_deg[pairs], edges, weights=probability[pairs])[0]
         before = _law(middle, believed[members][:, None]).mean(axis=0) / len(middle)
         out[members] = _SHARPNESS[np.argmax(np.log(laws) @ (seen + _IMAGINED * before))]
     return out
