@@ -123,10 +123,14 @@ def _training(report: dict[str, Any], run: Path | None) -> str:
     if settings is None:
         raise ConfigError(f"{run} has no train.yaml; name the folder of a training run")
     o, s = settings["optimise"], settings["sampling"]
+    mean = settings.get("averaged_with", [])
+    what = f"These weights: the mean of {1 + len(mean)} networks, each" if mean else "These weights:"
     lines.append(
-        f"These weights: started from `{settings['start']}`, {o['epochs']} epochs of {s['samples']} crops of "
+        f"{what} started from `{settings['start']}`, {o['epochs']} epochs of {s['samples']} crops of "
         f"{s['size']} x {s['size']} pixels, seed {settings['seed']}, on all places of the configuration."
     )
+    if mean:
+        lines.append(f"What the others were trained with, where it differs from the first: {'; '.join(map(_brief, mean))}.")
     others = [fold for fold, theirs in report["settings"].items() if theirs != settings]
     if report["out_of_fold"]:
         lines.append(
@@ -134,6 +138,11 @@ def _training(report: dict[str, Any], run: Path | None) -> str:
             else "The networks measured below were trained with the same settings, each without the places of its fold."
         )  # fmt: skip
     return "\n\n".join(lines)
+
+
+def _brief(settings: dict[str, Any]) -> str:
+    """Settings as one line of text."""
+    return ", ".join(f"`{name}: {json.dumps(value)}`" for name, value in settings.items()) or "nothing"
 
 
 def _protocol(report: dict[str, Any]) -> str:

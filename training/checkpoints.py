@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,33 @@ def write_lean(checkpoint: Path, out: Path) -> None:
         WeightsError: as `load_network`.
     """
     network, _ = _open(checkpoint)
+    _save_lean(network, out)
+
+
+def write_mean(checkpoints: Sequence[Path], out: Path) -> None:
+    """Keep the network whose weights are the means of those of several checkpoints, lean.
+
+    Networks that went on from one and the same checkpoint lie in one basin, and their mean is as good as the better one or
+    better than both (Wortsman et al. 2022, "Model soups", ICML), at the cost of one network.
+
+    Raises:
+        WeightsError: as `load_network`, or the networks are of different makes.
+    """
+    networks = [load_network(path) for path in checkpoints]
+    tables = [network.state_dict() for network in networks]
+    for path, network, table in zip(checkpoints, networks, tables, strict=True):
+        same = list(table) == list(tables[0]) and all(v.shape == tables[0][k].shape for k, v in table.items())
+        if not same or network.names != networks[0].names:
+            raise WeightsError(f"{path} is a network of another make or of other classes than {checkpoints[0]}")
+    mean = {
+        name: torch.stack([table[name] for table in tables]).mean(dim=0) if value.is_floating_point() else value
+        for name, value in tables[0].items()
+    }
+    networks[0].load_state_dict(mean)
+    _save_lean(networks[0], out)
+
+
+def _save_lean(network: nn.Module, out: Path) -> None:
     model: Any = network
     model.pt_path = out.name  # the path of the machine it was trained on is nobody's business
     model.args = {key: value for key, value in dict(model.args).items() if key in ("task", "imgsz", "model")}

@@ -108,6 +108,27 @@ def _hard_spots(settings: Any, data: Path, earlier: Path, run: Path) -> Path:
 
 
 @click.command()
+@click.argument("runs", type=FOLDER, nargs=-1, required=True)
+@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="Folder of the averaged networks.")
+def average(runs: tuple[Path, ...], out: Path) -> None:
+    """Average the weights of two or more RUNS (folders of `bargewatch train --runs`), fold by fold.
+
+    \b
+    Two second stages that went on from the same first one:
+        bargewatch average second ranks --out averaged
+        bargewatch evaluate --runs averaged
+
+    The runs must have started from the same checkpoints (`--start`); the mean of unrelated networks is worth nothing.
+    It costs no more to run than one network. OUT can be used like a folder of runs, but not trained on (`--resume`).
+    """
+    with extra("average"):
+        from training.average import average_runs
+
+        done = average_runs(runs, out)
+    click.echo(f"{len(done)} networks. Next: bargewatch evaluate --runs {out}")
+
+
+@click.command()
 @click.argument("checkpoint", type=FILE)
 @click.option("--out", type=FILE, required=True, metavar="FILE.onnx", help="The ONNX file to write.")
 @click.option("--name", metavar="NAME", help="Enter it under this name in registry.json beside it, with a lean .pt.")

@@ -13,6 +13,9 @@ from detector.resources import config_path
 
 T = TypeVar("T")
 
+WAYS = ("anchored", "alongside", "double_banked", "end_on", "rafted", "tow", "underway")
+"""How a laid vessel can lie; see `training.composites.scene`."""
+
 
 @dataclass
 class SourceConfig:
@@ -62,10 +65,14 @@ class LaidConfig:
     Attributes:
         copies: of each port that has all bands; 0 for none.
         vessels: laid on each copy, fewer where its water is full.
+        status: share of each of `WAYS`. Mostly at quays and side by side, which is what few real labels show.
     """
 
     copies: int = 0
     vessels: int = 40
+    status: dict[str, float] = field(
+        default_factory=lambda: {"anchored": 0.1, "alongside": 0.6, "rafted": 0.2, "tow": 0.02, "underway": 0.08}
+    )
 
 
 @dataclass
@@ -164,6 +171,7 @@ def _check(config: TrainConfig, where: str) -> None:
         (config.painted.size < 400 or config.painted.size % 2, "painted.size", "even and at least 400"),
         (config.laid.copies < 0, "laid.copies", "0 or more"),
         (config.laid.vessels < 1, "laid.vessels", "1 or more"),
+        (not _shares(config.laid.status), "laid.status", f"shares, 1 in all, of {', '.join(WAYS)}"),
         (not 0 <= s.drop_near_infrared <= 1, "sampling.drop_near_infrared", "a share from 0 to 1"),
         (not 0 <= s.strength <= 1.25, "sampling.strength", "from 0 to 1.25"),
         (len(s.scale) != 2 or not 0 < min(s.scale) or s.scale[0] > s.scale[-1], "sampling.scale", "two factors, low, high"),
@@ -178,20 +186,44 @@ def _check(config: TrainConfig, where: str) -> None:
             raise ConfigError(f"{where}.{name} must be {must}")
 
 
+def _shares(table: Any) -> bool:
+    numbers = table.values() if isinstance(table, dict) and set(table) <= set(WAYS) else ["none"]
+    sound = all(isinstance(n, int | float) and not isinstance(n, bool) and n >= 0 for n in numbers)
+    return sound and abs(sum(numbers) - 1.0) < 1e-6
+
+
 def read_config(path: Path) -> TrainConfig:
-    """Read and check a training configuration.
+    """Read and check a training configuration; what it does not say is as in the file that its `base` names.
 
     Raises:
         ConfigError: not YAML, an unknown or missing setting, or one of the wrong type or range.
     """
     try:
-        config = _build(TrainConfig, yaml.safe_load(path.read_text()), path.name)
+        config = _build(TrainConfig, _with_base(path), path.name)
     except (OSError, ValueError, yaml.YAMLError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"the configuration {path} cannot be read: {error}") from error
     _check(config, path.name)
     return config
+
+
+def _with_base(path: Path, most: int = 4) -> Any:
+    """The tables of a file and, below them, those of the file beside it that it names as `base`."""
+    given = yaml.safe_load(path.read_text())
+    if not isinstance(given, dict) or "base" not in given:
+        return given
+    if not most:
+        raise ConfigError(f"{path} and its base name each other, or more files than four")
+    below = _with_base(path.parent / str(given.pop("base")), most - 1)
+    return _over(below, given)
+
+
+def _over(below: Any, given: Any) -> Any:
+    # Shares belong together: those of the base must not stay where others are given.
+    if not isinstance(below, dict) or not isinstance(given, dict) or set(given) <= set(WAYS):
+        return given
+    return {**below, **{name: _over(below.get(name), value) for name, value in given.items()}}
 
 
 def read_folds(name: str = "folds.yaml") -> tuple[dict[str, list[str]], list[str]]:

@@ -252,15 +252,21 @@ def describe_scenes(predicted: Sequence[Predicted]) -> list[dict[str, Any]]:
 def training_settings(run: Path) -> dict[str, Any] | None:
     """The settings of a training run, with what they did not name filled in; None where it has kept none.
 
+    Of an averaged run (`training.average`) those of the first network, and in `averaged_with` what is different in each of
+    the others.
+
     Raises:
         ConfigError: they cannot be read.
     """
-    file = run / "train.yaml"
-    if not file.is_file():
+    files = [file for file in (run / "train.yaml", *sorted(run.glob("train-*.yaml"))) if file.is_file()]
+    if not files:
         return None
-    settings = asdict(read_config(file))
-    settings["start"] = Path(settings["start"]).name  # where the file lay on one machine is no setting
-    return settings
+    first, *others = [asdict(read_config(file)) for file in files]
+    for settings in (first, *others):
+        settings["start"] = Path(settings["start"]).name  # where the file lay on one machine is no setting
+    if others:
+        first["averaged_with"] = [{k: v for k, v in other.items() if v != first[k]} for other in others]
+    return first
 
 
 def _digest(path: Path) -> str:

@@ -20,10 +20,6 @@ from training.labels import Label, LabelledScene
 log = logging.getLogger(__name__)
 
 _FIRST_SEED = 400
-#: Mostly at quays, side by side and end on, which is what few real labels show.
-_STATUS = {
-    "anchored": 0.08, "alongside": 0.42, "double_banked": 0.1, "end_on": 0.22, "rafted": 0.1, "tow": 0.02, "underway": 0.06,
-}  # fmt: skip
 
 
 def laid_scenes(
@@ -33,7 +29,7 @@ def laid_scenes(
 
     Args:
         scenes: real labelled scenes; each copy keeps their labels beside those of the laid vessels.
-        config: how many copies, and of how many vessels.
+        config: how many copies, of how many vessels, lying how.
         classes: names that labels may have; a coal barge is a vessel where there is no such class.
         folder: gets a GeoTIFF a copy.
     """
@@ -44,7 +40,7 @@ def laid_scenes(
             continue
         folder.mkdir(parents=True, exist_ok=True)
         for number in range(config.copies):
-            composite = compose(port, FAMILIES["train"], config.vessels, _FIRST_SEED + number, _STATUS)
+            composite = compose(port, FAMILIES["train"], config.vessels, _FIRST_SEED + number, config.status)
             path = folder / f"{scene.name}_laid_{number}.tif"
             write_pixels(composite, path)
             laid = [Label(t.corners, t.label if t.label in classes else "vessel", id=t.vessel.id) for t in composite.truth]

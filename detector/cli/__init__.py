@@ -26,6 +26,7 @@ _COMMANDS = {
     "sites": ("detector.cli.sites", "sites", "List, show or check sites (berths, anchorages, yards)."),
     "demo": ("detector.cli.demo", "demo", "Paint a small port and find its vessels; needs no data."),
     "train": ("training.cli", "train", "Train a network.  [train]"),
+    "average": ("training.cli", "average", "Average the weights of training runs.  [train]"),
     "evaluate": ("training.cli_evaluate", "evaluate", "Measure a network on labelled scenes.  [train]"),
     "card": ("training.cli_evaluate", "card", "Write a model card from an evaluation.  [train]"),
     "export": ("training.cli", "export", "Turn trained weights into ONNX.  [train]"),
