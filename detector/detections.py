@@ -39,6 +39,20 @@ SCHEMA: dict[str, Kind] = {
     "flags": "list",
 }
 COLUMNS = (*SCHEMA, "geometry")
+# Columns that `bargewatch flag` adds. match_score: probability of the match; unmatched_probability: that no AIS ship
+# explains the hull; flag_reasons: one "flag: reason" for each flag, in the same order.
+EXTRA: dict[str, Kind] = {
+    "ais_status": "text",
+    "ais_mmsi": "int",
+    "ais_imo": "int",
+    "ais_name": "text",
+    "ais_flag": "text",
+    "ais_distance_m": "float",
+    "match_score": "float",
+    "unmatched_probability": "float",
+    "transfer_probability": "float",
+    "flag_reasons": "list",
+}
 
 # What a column holds when it is not given: nothing is known, and nothing is held against the vessel.
 _DEFAULTS: dict[str, Callable[[], Any]] = {
@@ -135,12 +149,12 @@ class Detections:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Detections:
-        """The table in a .geojson, .gpkg, .parquet or .csv file; extra columns are ignored with a warning.
+        """The table in a .geojson, .gpkg, .parquet or .csv file; columns unknown to bargewatch are ignored with a warning.
 
         Raises:
             TableError: the file is missing or damaged, lacks a column, or holds a value that it cannot hold.
         """
-        columns = formats.read(path, SCHEMA, layer="vessels")
+        columns = formats.read(path, SCHEMA, layer="vessels", unread=EXTRA)
         try:
             return cls.from_columns(**columns)
         except TableError as error:

@@ -11,7 +11,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,8 +87,13 @@ def write(
         raise TableError(f"cannot write {path}: {_one_line(error)}") from error
 
 
-def read(path: str | os.PathLike[str], schema: Schema, layer: str) -> dict[str, list[Any]]:
+def read(
+    path: str | os.PathLike[str], schema: Schema, layer: str, *, unread: Container[str] = ()
+) -> dict[str, list[Any]]:
     """The columns of a table file, geometry in WGS84; columns outside the schema are ignored with a warning.
+
+    Args:
+        unread: columns that may be there and are ignored without one.
 
     Raises:
         TableError: the file is missing, damaged or lacks a column.
@@ -103,7 +108,7 @@ def read(path: str | os.PathLike[str], schema: Schema, layer: str) -> dict[str, 
                 f"{path}: the table lacks the column {missing[0]!r}; it needs {', '.join(schema)}, geometry",
                 tuple(missing),
             )
-        if extra := [str(name) for name in found if name not in schema and name != "geometry"]:
+        if extra := [str(name) for name in found if not (name in schema or name in unread or name == "geometry")]:
             warnings.warn(f"{path}: ignored the columns {', '.join(extra)}", stacklevel=3)
         columns = {name: [_PARSERS[kind](value) for value in found[name]] for name, kind in schema.items()}
     except (*_DAMAGE, shapely.errors.ShapelyError) as error:
@@ -200,7 +205,7 @@ def _pyarrow() -> Any:
         import pyarrow
     except ImportError:
         raise MissingDependencyError(
-            "a .parquet table needs pyarrow: pip install bargewatch[parquet]"
+            "a .parquet table needs pyarrow: pip install 'bargewatch[parquet]'"
         ) from None
     return pyarrow
 

@@ -63,10 +63,10 @@ class Grid:
         t = self.transform
         if not self.crs:
             raise GeoreferenceError(
-                "the raster has no CRS; pass crs= or write one into the file (gdal_edit -a_srs)"
+                "the raster has no CRS; write one into the file (gdal_edit.py -a_srs EPSG:…) or, from Python, pass crs="
             )
         if not all(math.isfinite(v) for v in t[:6]) or t.a == 0 or t.e == 0:
-            raise GeoreferenceError(f"the transform {tuple(t[:6])} has no pixel size; pass transform=")
+            raise GeoreferenceError(f"the transform {tuple(t[:6])} has no pixel size; from Python, pass transform=")
         if abs(t.b) > 1e-9 * abs(t.a) or abs(t.d) > 1e-9 * abs(t.e):
             raise GeoreferenceError(
                 "the grid is rotated or sheared; warp it to a north-up grid first (gdalwarp)"

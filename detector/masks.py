@@ -231,9 +231,9 @@ def _cloud_by_s2cloudless(scene: Scene, window: Window, block: int = 6) -> Mask:
 
 
 def land_polygons(grid: Grid, window: Window) -> Mask:
-    """Land by coastline polygons (GSHHG and OpenStreetMap, package roaring-landmask); bool (height, width).
+    """Land by the coastline polygons of GSHHG (package roaring-landmask, its default); bool (height, width).
 
-    Optional (``pip install bargewatch[land]``), and for looking, not for rejecting: a ship at a quay is
+    Optional (``pip install 'bargewatch[land]'``), and for looking, not for rejecting: a ship at a quay is
     within its error, see docs/masks.md. The first call takes seconds to unpack the polygons.
 
     Raises:
@@ -243,7 +243,7 @@ def land_polygons(grid: Grid, window: Window) -> Mask:
         from roaring_landmask import RoaringLandmask
     except ImportError as error:
         raise MissingDependencyError(
-            "land polygons need roaring-landmask; pip install bargewatch[land]"
+            "land polygons need roaring-landmask: pip install 'bargewatch[land]'"
         ) from error
     global _LANDMASK
     if _LANDMASK is None:

@@ -19,9 +19,11 @@ from detector import calibration, filters
 from detector.boxes import Boxes, measure, merge
 from detector.coal import coal_barge
 from detector.detections import Detections
+from detector.encoding import BANDS
 from detector.errors import BargewatchError, ConfigError, SceneError
 from detector.model import Weights, find_weights, prepare
 from detector.scene import Scene, open_scene
+from detector.sceneids import distinct_ids
 from detector.search import Found, Progress, search
 from detector.wakes import underway
 
@@ -46,6 +48,7 @@ class SceneResult:
         seconds: wall time.
         acquired: sensing time, UTC ISO 8601.
         rejected: number of rejected boxes by reason, whether they were kept or not.
+        bands: of the four bands of the network, those that the scene has.
         windows, skipped: windows of the scene, and those without water or data that the network did not see.
     """
 
@@ -58,6 +61,7 @@ class SceneResult:
     seconds: float = 0.0
     acquired: str | None = None
     rejected: dict[str, int] = field(default_factory=dict)
+    bands: tuple[str, ...] = ()
     windows: int = 0
     skipped: int = 0
 
@@ -152,7 +156,7 @@ def run(
         raise ConfigError(f"confidence must be between 0 and 1, got {confidence}")
     if confidence is not None:
         threshold = calibration.inverse(found.calibration, threshold)
-    job = Job(found, max(threshold, 1e-3), site, threads, looks, chips, opening)
+    job = Job(found, max(threshold, 1e-3), site, threads, looks, chips, opening, distinct_ids(sources))
     if workers is None and scheduler is None:
         looked: Iterator[Looked] = (look_at(job, source, progress) for source in sources)
     else:
@@ -173,6 +177,7 @@ class Job:
     looks: bool
     chips: str | os.PathLike[str] | None
     opening: dict[str, Any]
+    ids: dict[str, str]
 
 
 #: The result of a scene, its table not yet compared with other scenes, and its exact time.
@@ -186,8 +191,10 @@ def look_at(job: Job, source: Any, progress: Progress | None = None) -> Looked:
     prepare(job.weights, job.threads)
     try:
         with _opened(source, job.opening) as scene:
+            scene.id = job.ids.get(name_of(source), scene.id)
             moment = scene.acquired
             result.scene_id, result.acquired = scene.id, _utc(moment)
+            result.bands = tuple(band for band in BANDS if band in scene.bands)
             table = _detect(scene, job.weights, job.confidence, job.threads, progress, result)
             if site is not None:
                 table = _assign(table, site)

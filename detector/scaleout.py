@@ -210,7 +210,7 @@ def _client(scheduler: str) -> Iterator[Any]:
     try:
         from distributed import Client
     except ImportError:
-        raise MissingDependencyError("--scheduler needs Dask: pip install bargewatch[dask]") from None
+        raise MissingDependencyError("--scheduler needs Dask: pip install 'bargewatch[dask]'") from None
     try:
         client = Client(scheduler, timeout=30, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:  # TimeoutError is an OSError

@@ -21,8 +21,11 @@ _STEP_UP = 2.2
 _BEHIND_M = (8.0, 40.0)
 #: Metres. Longer hulls have houses aft, and wakes that are fainter than they.
 _LONGEST_M = 130.0
-#: Metres. A shorter piece is a part of a deck, a hatch cover or a house of another colour, and no hull.
+#: Metres. A shorter piece is a part of a deck, a hatch cover or a house of another colour, and no hull; or it is a boat,
+#: from the lesser length on, where the wash behind it is so many times as bright as the wake farther off.
 _LEAST_HULL_M = 30.0
+_LEAST_BOAT_M = 22.0
+_WASH = 3.0
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,8 @@ def _until_wake_coloured(box: Lengthwise) -> float:
     behind = light(box.length + _BEHIND_M[0], box.length + _BEHIND_M[1])[1].mean()
     if (own[cut:] >= 0.6 * own[peak]).any() or hull[:, cut:].mean(axis=0)[-5:].mean() > _STEP_UP * behind:
         return box.length
-    return float(at[cut]) if at[cut] >= _LEAST_HULL_M else box.length
+    wash = hull[:, cut:].mean() > _WASH * trail.mean()
+    return float(at[cut]) if at[cut] >= (_LEAST_BOAT_M if wash else _LEAST_HULL_M) else box.length
 
 
 def _worth(box: Lengthwise, length: float) -> bool:

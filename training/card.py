@@ -14,6 +14,7 @@ from string import Template
 from typing import Any
 
 from detector.atomic import replacing
+from detector.calibration import apply
 from detector.errors import ConfigError, WeightsNotFoundError
 from detector.resources import config_path, weights_path
 from training.evaluate import training_settings
@@ -96,15 +97,23 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _facts(name: str, folder: Path) -> str:
     path = folder / "registry.json"
     try:
-        entry = json.loads(path.read_text())["weights"][name]
+        table = json.loads(path.read_text())["weights"]
+        entry = table[name]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsNotFoundError(f"{path} has no weights {name!r}; enter them with bargewatch export --name") from error
     rows = [("Files", ", ".join(f"`{entry[kind]}`" for kind in ("onnx", "pt") if kind in entry))]
-    rows += [("SHA-256", f"`{entry['onnx_sha256']}` (.onnx)"), ("Classes", ", ".join(entry.get("classes", [])))]
+    rows.append(("SHA-256", f"`{entry['onnx_sha256']}` (.onnx)"))
+    for other, form in table.items():
+        if other != name and form.get("card") == entry.get("card"):
+            what = f"`{form['onnx']}`, SHA-256 `{form['onnx_sha256']}`; the figures are of the first"
+            rows.append((f"Other form, `{other}`", what))
+    rows.append(("Classes", ", ".join(entry.get("classes", []))))
     if "size" in entry:
         rows.append(("Network input", f"{entry['size']} x {entry['size']} pixels of 5 m"))
     if "confidence" in entry:
-        rows.append(("Threshold", f"{entry['confidence']:g}"))
+        shown = float(apply(entry.get("calibration"), entry["confidence"]))
+        scales = f"{entry['confidence']:g} of the network's own scores; {shown:.2f} in tables and for `--confidence`"
+        rows.append(("Threshold", scales))
     rows.append(("Confidence", "calibrated" if entry.get("calibration") else "as the network gives it, not calibrated"))
     return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows)])
 

@@ -36,7 +36,7 @@ def extra(command: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
-            f"`bargewatch {command}` needs the training extra ({error.name} is missing): pip install bargewatch[train]"
+            f"`bargewatch {command}` needs the training extra ({error.name} is missing): pip install 'bargewatch[train]'"
         ) from error
     finally:
         logger.removeHandler(handler)
@@ -243,7 +243,7 @@ def data(out: Path, source: Path | None) -> None:
     From the public sources (GitHub); run it again after an interruption, whole files are not fetched twice:
         bargewatch data --out data
     From a folder with sen2ships/, series/ and weights/:
-        bargewatch data --out data --from ../shared/data
+        bargewatch data --out data --from copy
 
     The test ports are not fetched. Where the data come from, under which licence, and what is made of them: docs/data.md.
     Exit code: 0 all there; 1 some files failed, the others are there; 2 wrong usage.

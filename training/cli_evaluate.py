@@ -20,7 +20,10 @@ _OUT = Path("runs/evaluation")
 @click.option(
     "--weights", metavar="W", help="One network for all places: a name, `default` or an .onnx file.  [default: --runs]"
 )
-@click.option("--confidence", type=click.FloatRange(0, 1), metavar="C", help="Threshold for --weights.  [default: theirs]")
+@click.option(
+    "--confidence", type=click.FloatRange(0, 1), metavar="C",
+    help="Threshold for --weights, of the network's own scores (not calibrated).  [default: theirs]",
+)  # fmt: skip
 @click.option(
     "--labels", type=click.Path(exists=True, path_type=Path), metavar="PATH",
     help="Your own labels: .gpkg, .geojson, COCO .json or a folder of YOLO-OBB files, instead of --config and --data.",

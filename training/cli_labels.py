@@ -40,7 +40,7 @@ def labels() -> None:
          bargewatch labels import task.zip --tiles cvat --images round1/images --out round1/corrected.gpkg
     3. Train on it: add a source to a copy of configs/train.yaml; import says which lines.
 
-    The whole walk: docs/labelling.md. Needs: pip install bargewatch[train], but not torch.
+    The whole walk: docs/labelling.md. Needs: pip install 'bargewatch[train]'.
     """
 
 
@@ -239,9 +239,12 @@ def choose_chips(
 
         table = Detections.read(vessels) if vessels is not None else None
         if threshold is None:
+            from detector import calibration
             from detector.model import find_weights
 
-            threshold = find_weights(None).confidence if table is not None else 0.5
+            shipped = find_weights(None)
+            shown = float(calibration.apply(shipped.calibration, shipped.confidence))
+            threshold = shown if table is not None else 0.5
         known = find_images(labelled) if labelled is not None else []
         choices, failed = choose(
             scenes, count, size=size, vessels=table, threshold=threshold, labelled=known,

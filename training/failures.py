@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.geometry import Window
+from detector.geometry import Window, metres_per_degree
 from detector.scene import Scene, open_scene
 from training.matching import FALSE_ALARM
 from training.scores import RADII_M
@@ -28,13 +28,16 @@ EACH = 4
 """Most misses, and most false alarms, of a slice."""
 OF_PLACE = 2
 """Most of one kind from one place, so that one port does not fill the picture."""
+APART_M = 300.0
+"""Failures on one sheet are farther from each other than this: nearer ones show nearly the same scene."""
 STRIP_BYTES = 290_000
 _TILE, _CAPTION, _COLUMNS = 176, 26, 4
 _SIDE_M = 700.0
 _COLOURS = {"label": "#3ddc63", "ignore": "#9a9a9a", "found": "#ffd400", "wrong": "#ff2d2d"}
 LEGEND = (
+    "Below each picture: its slice, place and length; of a false alarm also the confidence. "
     "Red: the missed vessel, or the false alarm; green: labelled vessels; yellow: other detections shown; "
-    "grey: ignore areas. Each picture is 700 m wide."
+    f"grey: ignore areas. Each picture is {_SIDE_M:.0f} m wide, and no two are within {APART_M:.0f} m of each other."
 )
 
 
@@ -65,10 +68,18 @@ class Failure:
         return self.scored.predicted.scene.place
 
     @property
-    def caption(self) -> tuple[str, str]:
-        """Two short lines for below its picture."""
-        size = f"{self.length_m:.0f} m" + (f", {self.confidence:.2f}" if self.kind == "false" else "")
-        return self.place.replace("_", " "), f"{self.kind}, {size}"
+    def caption(self) -> str:
+        """A short line for below its picture."""
+        parts = [self.kind, self.place.replace("_", " "), f"{self.length_m:.0f} m"]
+        return ", ".join(parts + ([f"{self.confidence:.2f}"] if self.kind == "false" else []))
+
+    def near(self, other: Failure) -> bool:
+        """Whether both show nearly the same place."""
+        (lon, lat), here = other.corners.mean(axis=0), self.corners.mean(axis=0)
+        if abs(lat - here[1]) > 1:
+            return False
+        east_m, north_m = metres_per_degree(float(lat))
+        return math.hypot((lon - here[0]) * east_m, (lat - here[1]) * north_m) < APART_M
 
 
 def find(scored: Iterable[Scored], thresholds: Mapping[str, float]) -> list[Failure]:
@@ -88,14 +99,20 @@ def find(scored: Iterable[Scored], thresholds: Mapping[str, float]) -> list[Fail
     return sorted(out, key=lambda f: (f.kind == "false", -f.length_m if f.kind == "missed" else -f.confidence))
 
 
-def of_slice(failures: Sequence[Failure], one: Slice, each: int = EACH) -> list[Failure]:
-    """The worst misses and false alarms of a slice, at most `OF_PLACE` of a kind from one place."""
+def of_slice(
+    failures: Sequence[Failure], one: Slice, each: int = EACH, beside: Sequence[Failure] = ()
+) -> list[Failure]:
+    """The worst misses and false alarms of a slice, at most `OF_PLACE` of a kind from one place.
+
+    None is within `APART_M` of another, or of those that it stands `beside`.
+    """
     out: list[Failure] = []
     for kind in ("missed", "false"):
         taken: dict[str, int] = {}
         for f in failures:
             inside = bool(one.holds(np.array([f.length_m]), np.array([f.shore_m]))[0])
-            if f.kind == kind and inside and taken.get(f.place, 0) < OF_PLACE and sum(taken.values()) < each:
+            wanted = f.kind == kind and inside and taken.get(f.place, 0) < OF_PLACE and sum(taken.values()) < each
+            if wanted and not any(f.near(other) for other in (*beside, *out)):
                 taken[f.place] = taken.get(f.place, 0) + 1
                 out.append(f)
     return out
@@ -110,22 +127,21 @@ def write(
         for each slice with failures: its name, the file, and what is on it.
     """
     chosen = {one: of_slice(failures, one) for one in SLICES}
-    strip: list[Failure] = []
-    for found in chosen.values():
-        for kind in ("missed", "false"):
-            strip += [f for f in found if f.kind == kind and f not in strip][:1]
-    wanted = list(dict.fromkeys([f for found in chosen.values() for f in found]))
+    strip: list[tuple[Slice, Failure]] = []
+    for one in SLICES:
+        strip += [(one, f) for f in of_slice(failures, one, each=1, beside=[f for _, f in strip])]
+    wanted = list(dict.fromkeys([*(f for found in chosen.values() for f in found), *(f for _, f in strip)]))
     say(f"drawing {len(wanted)} failures")
-    tiles = _tiles(wanted)
+    views = _views(wanted)
     out = []
     for one, found in chosen.items():
         if found:
             file = f"failures-{mode}-{_slug(one.name)}.jpg"
-            _save(_sheet([tiles[f] for f in found]), folder / file)
+            _save(_sheet([_captioned(views[f], one, f) for f in found]), folder / file)
             items = [{"kind": f.kind, "place": f.place, "length_m": round(f.length_m)} for f in found]
             out.append({"slice": one.name, "file": file, "items": items})
     if strip:
-        _save(_sheet([tiles[f] for f in strip[: 4 * _COLUMNS]]), folder / f"failures-{mode}.jpg")
+        _save(_sheet([_captioned(views[f], one, f) for one, f in strip]), folder / f"failures-{mode}.jpg")
     return out
 
 
@@ -133,19 +149,19 @@ def _slug(name: str) -> str:
     return "-".join("".join(c if c.isalnum() else " " for c in name).split())
 
 
-def _tiles(failures: Sequence[Failure]) -> dict[Failure, Image]:
+def _views(failures: Sequence[Failure]) -> dict[Failure, Image]:
     by_scene: dict[Path, list[Failure]] = {}
     for f in failures:
         by_scene.setdefault(f.scored.predicted.scene.path, []).append(f)
     out: dict[Failure, Image] = {}
     for path, found in by_scene.items():
         with open_scene(path, require=()) as scene:
-            out |= {f: _tile(scene, f) for f in found}
+            out |= {f: _view(scene, f) for f in found}
     return out
 
 
-def _tile(scene: Scene, failure: Failure) -> Image:
-    """A square of `_SIDE_M` around a failure in true colour, with all boxes, and its caption below."""
+def _view(scene: Scene, failure: Failure) -> Image:
+    """A square of `_SIDE_M` around a failure in true colour, with all boxes."""
     from PIL import Image, ImageDraw
 
     from detector.truecolour import Stretch, true_colour
@@ -157,7 +173,6 @@ def _tile(scene: Scene, failure: Failure) -> Image:
     # The stretch is that of the surroundings: a lone quay would take all of the range for itself.
     wide = true_colour(scene, Window(int(left) - side, int(top) - side, 3 * side, 3 * side))
     pixels = Stretch(wide)(wide[:, side : 2 * side, side : 2 * side])
-    picture = Image.new("RGB", (_TILE, _TILE + _CAPTION), "white")
     view = Image.fromarray(pixels).resize((_TILE, _TILE), Image.Resampling.BICUBIC)
     draw, zoom = ImageDraw.Draw(view), _TILE / side
 
@@ -171,9 +186,17 @@ def _tile(scene: Scene, failure: Failure) -> Image:
     for shown in p.pixels(p.found)[m.confidence >= failure.threshold]:
         outline(shown, "found")
     outline(box, "wrong", 2)
+    return view
+
+
+def _captioned(view: Image, one: Slice, failure: Failure) -> Image:
+    """The picture of a failure with its slice and what it is below."""
+    from PIL import Image, ImageDraw
+
+    picture = Image.new("RGB", (_TILE, _TILE + _CAPTION), "white")
     picture.paste(view, (0, 0))
     text = ImageDraw.Draw(picture)
-    for number, line in enumerate(failure.caption):
+    for number, line in enumerate((f"{one.name}:", failure.caption)):
         text.text((3, _TILE + 1 + 12 * number), line, fill="black")
     return picture
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import traceback
 import warnings
@@ -54,7 +55,7 @@ class _LazyGroup(click.Group):
                 raise
             missing = f" ({error.name} is missing)" if error.name else ""
             raise MissingDependencyError(
-                f"`bargewatch {cmd_name}` needs the training extra{missing}: pip install bargewatch[train]"
+                f"`bargewatch {cmd_name}` needs the training extra{missing}: pip install 'bargewatch[train]'"
             ) from error
         return command
 
@@ -77,9 +78,9 @@ def cli(debug: bool) -> None:
     The same for a site, with a picture and a table of what could be seen:
         bargewatch predict *.SAFE --site nampo --out vessels.gpkg --looks looks.csv --preview pictures
     How many visits there were at its berths, month by month, and an estimate of the loadings:
-        bargewatch count --vessels vessels.gpkg --looks looks.csv --site nampo --out nampo
+        bargewatch count --vessels vessels.gpkg --looks looks.csv --site nampo --out counts
 
-    Commands marked [train] need: pip install bargewatch[train]
+    Commands marked [train] need: pip install 'bargewatch[train]'
     """
 
 
@@ -131,12 +132,15 @@ def unexpected(error: BaseException, debug: bool) -> str:
 
 
 def reason(name: str, error: BaseException | str, debug: bool = False) -> str:
-    """Why an input failed, in one line that begins with its name; with --debug also where."""
+    """Why an input failed, in one line that says its name, once; with --debug also where."""
     known = isinstance(error, str | BargewatchError)
     if isinstance(error, BaseException) and (debug or not known):
         text = unexpected(error, debug)
     else:
         text = " ".join(str(error).split())
+        whole = os.path.abspath(name)  # readers say the whole path; the caller's words for it are enough
+        if whole in text:
+            return text.replace(whole, name)
     return text if text.startswith(name) else f"{name}: {text}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 )
 @click.option("--plots", is_flag=True, help="Also draw timelines and loadings as PNG and SVG into DIR/plots.")
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Of the random draws behind the intervals."
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random draws behind the intervals."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
 @quiet_option
@@ -74,7 +75,7 @@ def count(
     Satellites pass every few days and clouds hide much, so most visits are never seen. Three figures are kept apart:
 
     \b
-      visits_seen   distinct vessels seen: the fact, and a lower bound
+      visits_seen   distinct vessels first seen in the period: the fact; of the whole time, a lower bound
       loadings      the estimate of all visits, seen or not, at the berths
       low to high   its 90 % interval
 
@@ -86,9 +87,9 @@ def count(
     First find the vessels, with the looks (without them an empty berth and a cloud are the same thing):
         bargewatch predict *.SAFE --site nampo --out vessels.gpkg --looks looks.csv
     Then count, month by month:
-        bargewatch count --vessels vessels.gpkg --looks looks.csv --site nampo --out nampo
+        bargewatch count --vessels vessels.gpkg --looks looks.csv --site nampo --out counts
     By quarter and with pictures:
-        bargewatch count --vessels vessels.gpkg --looks looks.csv --site nampo --out nampo --period quarter --plots
+        bargewatch count --vessels vessels.gpkg --looks looks.csv --site nampo --out counts --period quarter --plots
 
     Exit code: 0 all done; 1 the count was written but a picture failed; 2 wrong usage or tables that do not fit.
     """
@@ -120,20 +121,26 @@ def _run(
         from detector.loadings.plots import check_matplotlib
 
         check_matplotlib()
+    made = not Path(out).exists()
     folder = prepare_folder(out)
-    result = count_loadings(
-        vessels,
-        looks,
-        site,
-        period=period,
-        kinds=tuple(kind.strip() for kind in kinds.split(",") if kind.strip()),
-        min_clear=MIN_CLEAR if min_clear is None else min_clear,
-        recall=RECALL if recall is None else recall,
-        seed=seed,
-        chips=chips,
-        payload=payload,
-        prices=prices,
-    )
+    try:
+        result = count_loadings(
+            vessels,
+            looks,
+            site,
+            period=period,
+            kinds=tuple(kind.strip() for kind in kinds.split(",") if kind.strip()),
+            min_clear=MIN_CLEAR if min_clear is None else min_clear,
+            recall=RECALL if recall is None else recall,
+            seed=seed,
+            chips=chips,
+            payload=payload,
+            prices=prices,
+        )
+    except BaseException:
+        if made:
+            folder.rmdir()
+        raise
     files = [str(path) for path in result.write(folder)]
     if result.changes is not None:
         files += [str(path) for path in result.changes.write(folder)]
@@ -185,8 +192,8 @@ def text(result: LoadingCount, files: list[str]) -> str:
         if not known:
             notes.setdefault(f"{zone}: {_reason(row['note'])}", []).append(row["period_start"][:10])
     lines.append(
-        "looks: usable/all; seen: visits first seen in the period, a lower bound; coal: 90 % interval; "
-        "-: no estimate, see below"
+        "looks: usable/all; seen: visits first seen in the period, some of which may have begun before; "
+        "coal: 90 % interval; -: no estimate, see below"
     )
     for zone, estimate in result.estimates.items():
         if estimate is not None and math.isfinite(estimate.mean_stay_days):

@@ -52,4 +52,6 @@ def demo(out: str, seed: int, weights: str | None, force: bool, as_json: bool) -
         click.echo(json.dumps(result.to_json(), indent=1))
     else:
         click.echo(result.summary())
-        click.echo("Next, a scene of your own: bargewatch predict SCENE --out vessels.geojson --preview scene.png")
+        files = f"--vessels {result.table} --looks {result.looks} --site {result.site}"
+        click.echo(f"Next, visits to its berths: bargewatch count {files} --out counts")
+        click.echo("Then a scene of your own:  bargewatch predict SCENE --out vessels.geojson --preview scene.png")

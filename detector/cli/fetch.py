@@ -56,7 +56,9 @@ WITHOUT_IMAGE = {"clouded": "under cloud, kept as a look", "empty": "shows nothi
     "--margin", type=float, default=500.0, metavar="M", help="Metres around the site.  [default: 500]"
 )
 @click.option(
-    "--scale", metavar="GAIN[,OFFSET]", help="Reflectance = stored * gain + offset, where a source errs."
+    "--scale",
+    metavar="SCALE",
+    help='How stored numbers (DN) become reflectance, where a source errs: GAIN[,OFFSET] or "DN / 10000 - 0.1".',
 )
 @click.option("--dry-run", is_flag=True, help="Say how many scenes and megabytes there are; fetch none.")
 @click.option("--refetch", is_flag=True, help="Fetch again what is there.")
@@ -71,15 +73,15 @@ def fetch(ctx: click.Context, /, as_json: bool, quiet: bool, **options: Any) -> 
 
     \b
     A year of Nampo from the free catalogue, and the vessels in it:
-        bargewatch fetch --site nampo --from 2020-01-01 --to 2020-12-31 --out nampo
-        bargewatch predict nampo/*.tif --site nampo --out vessels.gpkg
-        bargewatch count --vessels vessels.gpkg --looks nampo/looks.csv --site nampo --out counted
+        bargewatch fetch --site nampo --from 2020-01-01 --to 2020-12-31 --out scenes
+        bargewatch predict scenes/*.tif --site nampo --out vessels.gpkg
+        bargewatch count --vessels vessels.gpkg --looks scenes/looks.csv --site nampo --out counts
     How much is it?
-        bargewatch fetch --site nampo --from 2020-01-01 --to 2020-12-31 --out nampo --dry-run
+        bargewatch fetch --site nampo --from 2020-01-01 --to 2020-12-31 --out scenes --dry-run
     With a free Copernicus account (SH_CLIENT_ID and SH_CLIENT_SECRET):
-        bargewatch fetch --source sentinelhub --site nampo --from 2020-03-01 --to 2020-03-31 --out nampo
+        bargewatch fetch --source sentinelhub --site nampo --from 2020-03-01 --to 2020-03-31 --out scenes
     From products that are here:
-        bargewatch fetch --source downloads/ --site nampo --from 2020-03-01 --to 2020-03-31 --out nampo
+        bargewatch fetch --source downloads/ --site nampo --from 2020-03-01 --to 2020-03-31 --out scenes
 
     Exit code: 0 all done; 1 some scenes failed, the others are there; 2 wrong usage.
     """

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ import click
 from detector.cli import reason
 from detector.cli.options import crs_option, quiet_option, summary_option, weights_option
 from detector.cli.progress import Progress
+from detector.encoding import BANDS
 from detector.wording import counted
 
 if TYPE_CHECKING:
@@ -31,14 +34,20 @@ if TYPE_CHECKING:
 @weights_option
 @click.option(
     "--confidence", type=click.FloatRange(0, 1), metavar="C",
-    help="Least confidence, 0 to 1; lower finds more and errs more.  [default: goes with the weights]",
+    help="Least confidence as in the table, 0 to 1; lower finds more and errs more.  [default: goes with the weights, about"
+    " 0.36 for those that ship]",
 )  # fmt: skip
 @click.option("--keep-rejected", is_flag=True, help="Keep rejected boxes, with the reason in `status`.")
 @click.option("--preview", metavar="PNG|DIR", help="Draw each scene with its vessels; a folder for several.")
 @click.option(
     "--bands", metavar="B04,B03,…", help="Names of the bands in the file, in order, where it has none."
 )
-@click.option("--scale", metavar="GAIN[,OFFSET]", help="Reflectance = stored * gain + offset, where unknown.")
+@click.option("--acquired", metavar="TIME", help="Sensing time (UTC, ISO 8601) of one SCENE that does not tell it.")
+@click.option(
+    "--scale",
+    metavar="SCALE",
+    help='How stored numbers (DN) become reflectance, where unknown: GAIN[,OFFSET] or "DN / 10000 - 0.1".',
+)
 @crs_option
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Processor threads.  [default: all]")
 @click.option(
@@ -55,8 +64,8 @@ def predict(
 ) -> None:
     """Find vessels in Sentinel-2 SCENEs.
 
-    A SCENE is a SAFE folder or its zip, a GeoTIFF or COG (path or https://), a folder of one-band rasters, or a
-    STAC item.
+    A SCENE is a SAFE folder or its zip, a GeoTIFF or COG (path or https://), a netCDF file, a folder of one-band
+    rasters, or a STAC item.
 
     \b
     One scene:
@@ -88,6 +97,7 @@ def _checked(
     preview: str | None,
     bands: str | None,
     scale: str | None,
+    acquired: str | None,
     **options: Any,
 ) -> dict[str, Any]:
     """Everything that can be wrong with the call is found here, before hours of work.
@@ -96,11 +106,16 @@ def _checked(
         click.UsageError, TableError, SiteError, UnknownScaleError.
     """
     from detector.atomic import check_writable
+    from detector.columns import utc_text
     from detector.formats import check_crs, check_suffix
     from detector.loadings.looks import check_csv
     from detector.loadings.sites import load_site
     from detector.scene.scale import parse_scale
 
+    scenes = _each_once(scenes)
+    _check_apart({"--out": out, "--looks": looks, "--preview": preview}, scenes)
+    if acquired is not None and len(scenes) > 1:
+        raise click.UsageError(f"--acquired is the time of one scene, and there are {len(scenes)}.")
     check_suffix(out)
     check_writable(out)
     check_crs(out, options["crs"])
@@ -132,7 +147,30 @@ def _checked(
         "preview": None if preview is None else Path(preview),
         "bands": None if bands is None else tuple(band.strip() for band in bands.split(",")),
         "scale": scale,
+        "acquired": None if acquired is None else utc_text(acquired, "--acquired"),
     }
+
+
+def _each_once(scenes: tuple[str, ...]) -> tuple[str, ...]:
+    """The scenes without those that are named again: their vessels would be counted twice."""
+    first: dict[str, str] = {}
+    for scene in scenes:
+        if scene in first or os.path.realpath(scene) in map(os.path.realpath, first):
+            click.echo(f"bargewatch: warning: {scene} is named twice and looked at once", err=True)
+        else:
+            first[scene] = scene
+    return tuple(first)
+
+
+def _check_apart(outputs: Mapping[str, str | None], scenes: Sequence[str]) -> None:
+    """No output may replace another one, or a scene."""
+    taken = {os.path.realpath(scene): f"the scene {scene}" for scene in scenes}
+    for option, path in outputs.items():
+        if path is None or Path(path).is_dir():
+            continue
+        if (other := taken.get(os.path.realpath(path))) is not None:
+            raise click.UsageError(f"{option} {path} would replace {other}; name another file.")
+        taken[os.path.realpath(path)] = f"what {option} writes"
 
 
 def _check_preview(preview: Path, scenes: int) -> None:
@@ -166,6 +204,7 @@ def _run(plan: dict[str, Any], *, debug: bool, as_json: bool, quiet: bool) -> in
             keep_rejected=plan["keep_rejected"],
             bands=plan["bands"],
             scale=plan["scale"],
+            acquired=plan["acquired"],
             threads=plan["threads"],
             workers=plan["workers"],
             scheduler=plan["scheduler"],
@@ -175,6 +214,10 @@ def _run(plan: dict[str, Any], *, debug: bool, as_json: bool, quiet: bool) -> in
             results.append(result)
             if result.error is None:
                 progress.done(_line(result))
+                if plan["site"] is not None and not result.looks:
+                    progress.warn(f"{result.scene_id} does not touch site {plan['site'].name}: no looks, no zones")
+                elif plan["looks"] and result.acquired is None:
+                    progress.warn(f"{result.scene_id} has no sensing time, which `count` needs; give it with --acquired")
             else:
                 errors[len(results) - 1] = reason(result.source, result.error, debug)
                 progress.done("")
@@ -238,7 +281,8 @@ def _line(result: SceneResult) -> str:
     rejected = ", ".join(f"{number} {reason}" for reason, number in counts["rejected"].items())
     rejected = f" (rejected: {rejected})" if rejected else ""
     vessels = counted(counts["vessels"], "vessel")
-    return f"{result.scene_id}: {vessels}{coal}{rejected} in {result.seconds:.1f} s"
+    few = f", from {' '.join(result.bands)} alone" if len(result.bands) < len(BANDS) else ""
+    return f"{result.scene_id}: {vessels}{coal}{rejected}{few} in {result.seconds:.1f} s"
 
 
 def _counts(result: SceneResult) -> dict[str, Any]:
@@ -265,7 +309,7 @@ def _summary(
         }
         if result.detections is not None:
             counts = _counts(result)
-            row |= {**counts, "looks": len(result.looks), "chips": len(result.chips)}
+            row |= {**counts, "bands": list(result.bands), "looks": len(result.looks), "chips": len(result.chips)}
             totals.update(vessels=counts["vessels"], coal_barges=counts["coal_barges"])
             rejected.update(counts["rejected"])
         row |= {

@@ -54,6 +54,11 @@ class Progress:
         if not self._quiet:
             click.echo(line, err=True)
 
+    def warn(self, text: str) -> None:
+        """What may not be as intended; it is shown even when quiet."""
+        self._clear()
+        click.echo(f"bargewatch: warning: {text}", err=True)
+
     def error(self, text: str) -> None:
         """What failed; it is shown even when quiet."""
         self._clear()

@@ -175,5 +175,5 @@ def map_(site: str, out: str, no_coast: bool) -> None:
 
     coast = write_site_map(load_site(site), out, coast=not no_coast)
     if not coast and not no_coast:
-        say("the coastline is left out: pip install bargewatch[land]")
+        say("the coastline is left out: pip install 'bargewatch[land]'")
     click.echo(out)

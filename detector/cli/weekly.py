@@ -62,8 +62,8 @@ def weekly(
       ais_seen  different MMSIs heard inside the zones
 
     \b
-    bargewatch weekly --vessels flagged.gpkg --looks looks.csv --site nampo --out nampo
-    bargewatch weekly --vessels flagged.gpkg --looks looks.csv --site nampo --ais ais-2021.csv.gz --out nampo
+    bargewatch weekly --vessels flagged.gpkg --looks looks.csv --site nampo --out weekly
+    bargewatch weekly --vessels flagged.gpkg --looks looks.csv --site nampo --ais ais-2021.csv.gz --out weekly
 
     Writes weekly.csv and, where matplotlib is installed, weekly.png and weekly.svg. Exit code: 0 all done; 1 some AIS files
     failed, the rest was used; 2 wrong usage or tables that do not fit.

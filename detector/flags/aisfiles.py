@@ -215,7 +215,7 @@ def _parquet(path: Path, choose: Chooser) -> Iterator[Block]:
         from pyarrow import parquet
     except ImportError:
         raise MissingDependencyError(
-            f"{path} is Parquet, which needs pyarrow: pip install bargewatch[parquet]"
+            f"{path} is Parquet, which needs pyarrow: pip install 'bargewatch[parquet]'"
         ) from None
     try:
         file = parquet.ParquetFile(path)

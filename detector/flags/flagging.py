@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from detector import formats
 from detector.columns import objects
-from detector.detections import SCHEMA, Detections
+from detector.detections import EXTRA, SCHEMA, Detections
 from detector.errors import BargewatchError, SiteError, TableError
 from detector.flags.ais import read_ais
 from detector.flags.aisdata import AisData, Near, ReadReport
@@ -28,21 +28,12 @@ from detector.textformats import Kind
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
-# Columns beside those of the vessel table. match_score: probability of the match; unmatched_probability: that no AIS ship
-# explains the hull; flag_reasons: one "flag: reason" for each flag, in the same order.
-EXTRA: dict[str, Kind] = {
-    "ais_status": "text",
-    "ais_mmsi": "int",
-    "ais_imo": "int",
-    "ais_name": "text",
-    "ais_flag": "text",
-    "ais_distance_m": "float",
-    "match_score": "float",
-    "unmatched_probability": "float",
-    "transfer_probability": "float",
-    "flag_reasons": "list",
-}
 _MARGIN_KM = 40.0  # around the detections: the radius of coverage, and half an hour at 20 knots
+#: Why flags are there that the table came with: the parts of bargewatch that give them know, the table does not say.
+_GIVEN_BEFORE = {
+    "underway": "a wake shows that it moves",
+    "recovered": "the pixels of two looks, held against each other, show it, the network did not",
+}
 _Paths = Iterable[str | os.PathLike[str]]
 
 
@@ -207,7 +198,8 @@ def _apply(
         others = [flag for flag in before if flag not in ours]
         flags.append(others + [flag for flag, _ in given])
         reasons.append(
-            [f"{flag}: flagged before" for flag in others] + [f"{flag}: {reason}" for flag, reason in given]
+            [f"{flag}: {_GIVEN_BEFORE.get(flag, 'flagged before')}" for flag in others]
+            + [f"{flag}: {reason}" for flag, reason in given]
         )
     return flags, reasons
 
@@ -238,7 +230,7 @@ def _shipped(name: str) -> Site | None:
     try:
         return load_site(name)
     except SiteError:
-        warnings.warn(f"site {name!r} of the table does not ship; give its file with --site", stacklevel=4)
+        warnings.warn(f"site {name!r} of the table does not ship; give its file (--site, site=)", stacklevel=4)
         return None
 
 

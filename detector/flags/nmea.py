@@ -73,7 +73,7 @@ def nmea_blocks(
         from pyais import decode
     except ImportError:
         raise MissingDependencyError(
-            f"{path} is raw NMEA, which needs pyais: pip install bargewatch[ais]"
+            f"{path} is raw NMEA, which needs pyais: pip install 'bargewatch[ais]'"
         ) from None
     import pandas
 

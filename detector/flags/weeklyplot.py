@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GREEN = "#009E73"
+_BAR, _CELL = 3.0, 0.94 * WEEK  # days
 _MOST_FLAGS = 8
 _MOST_NUMBERS = 40  # weeks; more have no room for a number each
 
@@ -73,15 +74,24 @@ def weekly_figure(picture: WeeklyPicture) -> Figure:
 
 
 def _draw_vessels(axis: Axes, middle: Sequence[float], groups: dict[str, list[dict[str, Any]]]) -> None:
-    # Bars a little left, AIS a little right of the middle: neither hides the other.
-    left = [x - 1.0 for x in middle]
+    from matplotlib.ticker import MaxNLocator
+
+    # Bars stand under each other in all panels; AIS has the gap to their right, where neither hides the other.
     vessels, barges = ([row["seen"] for row in groups[f"class:{c}"]] for c in ("vessel", "coal_barge"))
-    axis.bar(left, vessels, width=3.0, color=BLUE, zorder=2)
+    axis.bar(middle, vessels, width=_BAR, color=BLUE, zorder=2)
     axis.bar(
-        left, barges, bottom=vessels, width=3.0, color=ORANGE, hatch="///", edgecolor="white", lw=0, zorder=2
+        middle,
+        barges,
+        bottom=vessels,
+        width=_BAR,
+        color=ORANGE,
+        hatch="///",
+        edgecolor="white",
+        lw=0,
+        zorder=2,
     )
     highest = 1.0
-    for x, row in zip(left, groups["all"], strict=True):
+    for x, row in zip(middle, groups["all"], strict=True):
         if math.isfinite(row["present"]):
             axis.plot([x, x], [row["present_low"], row["present_high"]], color=DARK, lw=1.3, zorder=3)
             axis.plot(x, row["present"], marker="_", ms=7, color=DARK, mew=1.6, zorder=3)
@@ -89,8 +99,9 @@ def _draw_vessels(axis: Axes, middle: Sequence[float], groups: dict[str, list[di
         else:
             axis.plot(x, 0, marker="x", color=GREY, ms=5, clip_on=False, zorder=4)
         highest = max(highest, row["seen"], row["ais_seen"] or 0)
+    axis.yaxis.set_major_locator(MaxNLocator(8, integer=True))
     heard = [
-        (x + 1.7, row["ais_seen"])
+        (x + 0.75 * _BAR, row["ais_seen"])
         for x, row in zip(middle, groups["all"], strict=True)
         if row["ais_seen"] is not None
     ]
@@ -112,7 +123,7 @@ def _draw_flags(axis: Axes, middle: Sequence[float], flags: Sequence[list[dict[s
             if not row["seen"]:
                 continue
             share = row["seen"] / most
-            axis.bar(x, 0.86, width=WEEK * 0.94, bottom=y - 0.43, color=BLUE, alpha=0.15 + 0.75 * share, lw=0)
+            axis.bar(x, 0.86, width=_CELL, bottom=y - 0.43, color=BLUE, alpha=0.15 + 0.75 * share, lw=0)
             if len(middle) <= _MOST_NUMBERS:
                 colour = "white" if share > 0.45 else DARK
                 axis.text(x, y, str(row["seen"]), ha="center", va="center", fontsize=7.5, color=colour)
@@ -130,8 +141,8 @@ def _draw_effort(axis: Axes, middle: Sequence[float], rows: Sequence[dict[str, A
 
     usable = [row["usable_looks"] for row in rows]
     cloudy = [row["looks"] - row["usable_looks"] for row in rows]
-    axis.bar(middle, usable, width=3.0, color=DARK, zorder=2)
-    axis.bar(middle, cloudy, bottom=usable, width=3.0, color="white", edgecolor=GREY, lw=0.9, zorder=2)
+    axis.bar(middle, usable, width=_BAR, color=DARK, zorder=2)
+    axis.bar(middle, cloudy, bottom=usable, width=_BAR, color="white", edgecolor=GREY, lw=0.9, zorder=2)
     axis.set_ylabel("looks")
     axis.set_ylim(0, max([row["looks"] for row in rows] + [1]) * 1.15)
     axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))

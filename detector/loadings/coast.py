@@ -5,6 +5,8 @@ Only for looking at: which of two coastlines is right, and whether a quay was bu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import shapely
 
 
@@ -25,6 +27,17 @@ def coastlines(bounds: tuple[float, float, float, float]) -> dict[str, shapely.G
 
     providers = {"GSHHG": LandmaskProvider.Gshhg, "© OpenStreetMap contributors": LandmaskProvider.Osm}
     return {name: _cut(shapely.from_wkb(Shapes.wkb(which)), bounds) for name, which in providers.items()}
+
+
+def agreed(land: Mapping[str, shapely.Geometry]) -> shapely.Geometry:
+    """Land by all coastlines; empty where there is none."""
+    return shapely.intersection_all(list(land.values())) if land else shapely.Polygon()
+
+
+def disputed(land: Mapping[str, shapely.Geometry]) -> dict[str, shapely.Geometry]:
+    """Land by name of the coastline, without what all of them have."""
+    common = agreed(land)
+    return {name: shapely.difference(polygons, common) for name, polygons in land.items()}
 
 
 def _cut(land: shapely.Geometry, bounds: tuple[float, float, float, float]) -> shapely.Geometry:

@@ -86,6 +86,12 @@ class LoadingCount:
     remarks: tuple[str, ...]
     changes: Changes | None = None
 
+    def __repr__(self) -> str:
+        return (
+            f"<LoadingCount of {self.tables.site.name}: {len(self.loading_rows)} rows of loadings, "
+            f"{len(self.visit_rows)} visits>"
+        )
+
     @cached_property
     def table(self) -> DataFrame:
         """The Loadings table."""
@@ -215,7 +221,7 @@ def count_loadings(
         estimates[at.zone.id], links[at.zone.id] = estimate, linked
         every_visit += visits
         loading_rows += zone_rows(at, visits, estimate, tables.site.name, spans, kinds)
-    loading_rows += site_rows(loading_rows, estimates, tables, spans, kinds)
+    loading_rows += site_rows(loading_rows, estimates, every_visit, tables, spans, kinds)
     add_tonnes(
         loading_rows,
         {at.zone.id: at.zone.kind for at in tables.zones},

@@ -54,7 +54,8 @@ def look_rows(scene: Scene, site: Site, clear_window: ClearWindow = clear_pixels
     Args:
         clear_window: tells which pixels of a window are clear.
     """
-    acquired = None if scene.acquired is None else utc_text(scene.acquired)
+    # To the second, as in the vessel table, so that the tables can be joined by it.
+    acquired = None if scene.acquired is None else utc_text(scene.acquired.replace(microsecond=0))
     rows = []
     for zone in site.zones:
         outline = _in_pixels(zone.polygon, scene.grid)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from detector.atomic import replacing
 from detector.errors import MissingDependencyError, TableError
-from detector.loadings.rows import LOADING_KINDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,6 +54,8 @@ def write_plots(count: LoadingCount, folder: str | Path) -> list[Path]:
         TableError: the folder cannot be made or written.
     """
     check_matplotlib()
+    from detector.loadings.loadingsplot import loadings_figure
+
     place = Path(folder)
     try:
         place.mkdir(exist_ok=True)
@@ -230,74 +231,3 @@ def _timeline_legend(figure: Figure, crowded: bool) -> None:
         bar = figure.colorbar(scale, ax=figure.axes, shrink=0.8, aspect=18, pad=0.01)
         bar.set_label("coal score at first and last sighting", fontsize=8)
         bar.ax.tick_params(labelsize=8)
-
-
-# ---- loadings
-
-
-def loadings_figure(count: LoadingCount) -> Figure:
-    """Loadings of each period with 90 % intervals, beside the visits seen; a panel a zone, the whole site last."""
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-
-    kinds = {at.zone.id: at.zone.kind for at in count.tables.zones}
-    names = [name for name, kind in kinds.items() if kind != "area"]
-    panels: list[str | None] = [
-        *names,
-        *([None] if sum(kinds[n] in LOADING_KINDS for n in names) > 1 else []),
-    ]
-    periods = sum(row["zone_id"] is None for row in count.loading_rows)
-    width = min(max(6.0, 2.5 + 0.45 * periods), 16.0)
-    figure = Figure(figsize=(width, 1.0 + 2.4 * max(len(panels), 1)), layout="constrained")
-    axes = figure.subplots(max(len(panels), 1), 1, squeeze=False)[:, 0]
-    for axis, zone_id in zip(axes, panels, strict=False):
-        rows = [row for row in count.loading_rows if row["zone_id"] == zone_id]
-        _draw_periods(axis, rows)
-        kind = "whole site" if zone_id is None else f"{zone_id} ({kinds[zone_id].replace('_', ' ')})"
-        axis.set_title(plain(kind), loc="left", fontsize=10)
-        axis.set_ylabel(
-            "visits" if zone_id is not None and kinds[zone_id] not in LOADING_KINDS else "loadings"
-        )
-    figure.suptitle(plain(count.tables.site.name), x=0.01, ha="left", fontsize=13)
-    handles = [
-        Line2D([], [], color=BLUE, marker="o", lw=2, label="estimate, 90 % interval"),
-        Line2D([], [], color=ORANGE, marker="D", ls="", label="visits seen (lower bound)"),
-        Line2D([], [], color=GREY, marker="x", ls="", label="no estimate"),
-    ]
-    figure.legend(handles=handles, loc="outside lower left", ncols=3, frameon=False, fontsize=8)
-    return figure
-
-
-def _draw_periods(axis: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    for x, row in enumerate(rows):
-        if math.isfinite(row["loadings"]):
-            axis.plot([x, x], [row["loadings_low"], row["loadings_high"]], color=BLUE, lw=2, zorder=2)
-            axis.plot(x, row["loadings"], "o", color=BLUE, zorder=3)
-        else:
-            axis.plot(x, 0, "x", color=GREY, clip_on=False, zorder=3)
-        axis.plot(x + 0.18, row["visits_seen"], "D", color=ORANGE, ms=5, zorder=3, clip_on=False)
-    starts = [datetime.fromisoformat(row["period_start"]) for row in rows]
-    ends = [datetime.fromisoformat(row["period_end"]) for row in rows]
-    every = max(1, math.ceil(len(rows) / 26))
-    ticks = range(0, len(rows), every)
-    axis.set_xticks(list(ticks), [_period_name(starts[i], ends[i]) for i in ticks], fontsize=8)
-    axis.set_xlim(-0.6, len(rows) - 0.4)
-    axis.set_ylim(bottom=0)
-    axis.grid(axis="y", color=GREY, alpha=0.3, lw=0.5)
-    axis.set_axisbelow(True)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
-
-
-def _period_name(start: datetime, end: datetime) -> str:
-    days = (end - start).days
-    if start.day == 1 and end.day == 1:
-        if days <= 31:
-            return f"{start:%b}\n{start:%Y}" if start.month == 1 else f"{start:%b}"
-        if days <= 92:
-            return (
-                f"Q{(start.month + 2) // 3}\n{start:%Y}" if start.month == 1 else f"Q{(start.month + 2) // 3}"
-            )
-        if days in (365, 366):
-            return f"{start:%Y}"
-    return f"{start:%Y-%m-%d}\nto {end - timedelta(days=1):%Y-%m-%d}"

@@ -90,7 +90,6 @@ def zone_rows(
     sighting, is said in the note.
     """
     seen = np.array([days_of(visit["first_seen"]) for visit in visits], float)
-    began = np.array([days_of(visit["arrived_after"]) for visit in visits], float)
     of_zone = _zone_notes(looks, visits, kinds)
     rows = []
     for number, span in enumerate(spans):
@@ -101,14 +100,22 @@ def zone_rows(
         row["looks"], row["usable_looks"] = int(during.sum()), int((during & looks.usable).sum())
         row["visits_seen"] = int(first_seen.sum())
         notes = [_part_note(span), *of_zone]
-        if early := int((first_seen & ~(began >= low)).sum()):
-            notes.append(f"{early} of the visits seen may have begun before the period")
+        notes.append(_early_note(visits, span))
         if estimate is not None:
             row |= _estimated(estimate, number)
             notes += _estimate_notes(estimate, number, looks.zone)
         row["note"] = "; ".join(note for note in notes if note)
         rows.append(row)
     return rows
+
+
+def _early_note(visits: Sequence[Mapping[str, Any]], span: Span) -> str:
+    """How many visits were first seen in a span, but may have begun in the gap before; "" for none."""
+    low, high = span.counted
+    seen = np.array([days_of(visit["first_seen"]) for visit in visits], float)
+    began = np.array([days_of(visit["arrived_after"]) for visit in visits], float)
+    early = int(((seen >= low) & (seen < high) & ~(began >= low)).sum())
+    return f"{early} of the visits seen may have begun before the period" if early else ""
 
 
 def began_within(visits: Sequence[Mapping[str, Any]], spans: Sequence[Span]) -> NDArray[np.int64]:
@@ -181,6 +188,7 @@ def _zone_notes(looks: ZoneLooks, visits: Sequence[Mapping[str, Any]], kinds: Se
 def site_rows(
     rows: Sequence[Mapping[str, Any]],
     estimates: Mapping[str, ZoneEstimate | None],
+    visits: Sequence[Mapping[str, Any]],
     tables: Tables,
     spans: Sequence[Span],
     kinds: Sequence[str],
@@ -203,6 +211,7 @@ def site_rows(
         row["visits_seen"] = sum(r["visits_seen"] for r in mine)
         known = {name: e for name in names if (e := estimates[name]) and math.isfinite(e.mean[number])}
         notes = [_part_note(span), f"sum of {', '.join(names)}" if names else ""]
+        notes.append(_early_note([visit for visit in visits if visit["zone_id"] in names], span))
         if not names:
             notes.append(f"no estimate: no zone of the kinds {', '.join(kinds)}")
         elif absent := [name for name in names if name not in known]:

@@ -10,6 +10,7 @@ from itertools import combinations
 import shapely
 
 from detector.errors import SiteError
+from detector.loadings.places import read_places
 from detector.loadings.sites import site_path
 from detector.loadings.zones import Zone, read_document, read_zones
 from detector.plane import Plane
@@ -21,7 +22,7 @@ FAR_M = 150_000.0
 #: Overlaps below this share of the smaller zone come from drawing, not from meaning.
 _SLIVER, _INSIDE = 0.01, 0.99
 #: Kinds whose zones vessels are counted in.
-_COUNTED = ("coal_berth", "berth", "anchorage")
+COUNTED = ("coal_berth", "berth", "anchorage")
 _NO_SOURCE = ("?", "-", "none", "unknown", "todo", "tbd", "n/a", "na", "no source", "source")
 
 
@@ -46,10 +47,11 @@ def check_site(name_or_path: str | os.PathLike[str]) -> SiteReport:
     """Read a site file and say everything that is wrong with it; it raises nothing."""
     try:
         path = site_path(name_or_path)
-        features = read_document(path)["features"]
+        document = read_document(path)
     except SiteError as error:
         return SiteReport(str(name_or_path), (), (str(error),), ())
-    zones, errors = read_zones(path, features)
+    zones, errors = read_zones(path, document["features"])
+    errors += read_places(path, document)[1]
     return SiteReport(str(path), tuple(zones), tuple(map(str, errors)), tuple(warnings_of(zones)))
 
 
@@ -63,7 +65,7 @@ def warnings_of(zones: Sequence[Zone]) -> list[str]:
 def _of_one(zone: Zone) -> list[str]:
     found = []
     long, short = sides_m(zone.polygon)
-    if zone.kind in _COUNTED and long < SHIP_M:
+    if zone.kind in COUNTED and long < SHIP_M:
         found.append(f"{long:.0f} x {short:.0f} m is smaller than the ships; draw it over the whole berth")
     if zone.kind != "area" and zone.accuracy_m > short:
         found.append(
@@ -72,7 +74,7 @@ def _of_one(zone: Zone) -> list[str]:
         )
     if zone.source.strip().strip(".").lower() in _NO_SOURCE:
         found.append(f"its source is {zone.source!r}; say what the outline rests on")
-    if zone.stay_days is not None and zone.kind not in _COUNTED:
+    if zone.stay_days is not None and zone.kind not in COUNTED:
         found.append(f"stay_days is not used for a zone of kind {zone.kind}; leave it out")
     return found
 
@@ -80,7 +82,7 @@ def _of_one(zone: Zone) -> list[str]:
 def _overlaps(zones: Sequence[Zone]) -> list[str]:
     """Zones that overlap in part: a vessel there falls to the larger overlap, which an outline decides by chance."""
     found = []
-    counted = [zone for zone in zones if zone.kind in _COUNTED]
+    counted = [zone for zone in zones if zone.kind in COUNTED]
     for one, other in combinations(counted, 2):
         shared = one.polygon.intersection(other.polygon).area
         share = shared / min(one.polygon.area, other.polygon.area)

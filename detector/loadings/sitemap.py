@@ -17,14 +17,18 @@ import shapely
 
 from detector.atomic import replacing
 from detector.errors import TableError
-from detector.loadings.coast import coastlines, has_coast
+from detector.loadings.coast import agreed, coastlines, disputed, has_coast
+from detector.loadings.maplabels import label_places
 from detector.loadings.mappanel import Panel, panels
+from detector.loadings.places import Place
+from detector.loadings.sitecheck import COUNTED, sides_m
 from detector.loadings.sites import Site
 from detector.loadings.zones import Zone
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
 COLOURS = {
     "coal_berth": "#D55E00",
@@ -34,8 +38,11 @@ COLOURS = {
     "area": "#777777",
 }
 _WATER = "#EDF3F7"
-#: Of the width of a panel: the room that a number takes.
-_LABEL = 0.042
+_LAND, _HATCH = "#C6C4BE", "#9C988A"
+#: White behind a text, so that it is read on any ground.
+_PLATE = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.7}
+#: A zone of vessels with more of its area than this on land has its water missing from the coastlines.
+_ASHORE = 0.95
 
 
 def write_site_map(site: Site, path: str | os.PathLike[str], *, coast: bool = True) -> bool:
@@ -77,16 +84,18 @@ def site_figure(site: Site, land: Mapping[str, shapely.Geometry]) -> Figure:
     shapes = [panel.shape_km for panel in shown]
     widths = [width / height for width, height in shapes]  # panels of one height
     height = min(5.2, 9.4 / sum(widths))
-    legend = 0.75 + 0.21 * len(site.zones)
-    width = max(height * sum(widths) + 0.6 * len(shown), 6.5)
-    figure = Figure(figsize=(width, height + legend), layout="constrained")
-    axes = figure.subplots(1, len(shown), squeeze=False, width_ratios=widths)[0]
     numbers = {zone.id: str(number) for number, zone in enumerate(site.zones, 1)}
+    legend = _legend(site, numbers, land)
+    longest = max(len(str(handle.get_label())) for handle in legend)
+    width = max(height * sum(widths) + 0.9 * len(shown), 0.6 + 0.067 * longest, 6.5)
+    figure = Figure(figsize=(width, height + 0.6 + 0.21 * len(legend)), layout="constrained")
+    axes = figure.subplots(1, len(shown), squeeze=False, width_ratios=widths)[0]
     for axis, panel in zip(axes, shown, strict=True):
         _draw_land(axis, land)
         # The finer zones get their numbers where there is room for them.
         coarse = len(shown) > 1 and panel is shown[0]
         _draw_zones(axis, site.zones, numbers, panel, only_areas=coarse)
+        _draw_places(axis, site.places, panel)
         _draw_grid(axis, panel)
         _draw_scale(axis, panel)
     if len(shown) > 1:
@@ -96,7 +105,9 @@ def site_figure(site: Site, land: Mapping[str, shapely.Geometry]) -> Figure:
         )
         axes[1].set_title("finer zones (the black frame)", fontsize=9, loc="left")
     figure.suptitle(site.name.replace("$", r"\$"), x=0.01, ha="left", fontsize=13)
-    _draw_legend(figure, site, numbers, land)
+    figure.legend(
+        handles=legend, loc="outside lower left", ncols=1, frameon=False, fontsize=9, alignment="left"
+    )
     return figure
 
 
@@ -104,10 +115,20 @@ def site_figure(site: Site, land: Mapping[str, shapely.Geometry]) -> Figure:
 
 
 def _draw_land(axis: Axes, land: Mapping[str, shapely.Geometry]) -> None:
-    """Land of each coastline in transparent grey: where they agree it is darker."""
+    """Grey where the coastlines agree on land, hatched where only one of them has it."""
     axis.set_facecolor(_WATER)
-    for polygons in land.values():
-        _fill(axis, polygons, facecolor=(0.25, 0.22, 0.15, 0.16), edgecolor=(0.3, 0.3, 0.3, 0.8), lw=0.5)
+    for _, polygons, style in _land_parts(land):
+        _fill(axis, polygons, **style)
+
+
+def _land_parts(land: Mapping[str, shapely.Geometry]) -> list[tuple[str, shapely.Geometry, dict[str, Any]]]:
+    """Name, outline and look of the land of all coastlines, and of that which one has alone; none of them empty."""
+    parts = [("land by " + " and ".join(land), agreed(land), {"facecolor": _LAND, "edgecolor": "#6B6B6B"})]
+    for (name, polygons), hatch in zip(disputed(land).items(), ("////", "\\\\\\\\"), strict=False):
+        parts.append(
+            (f"land by {name} alone", polygons, {"facecolor": "none", "edgecolor": _HATCH, "hatch": hatch})
+        )
+    return [(text, polygons, style | {"lw": 0.4}) for text, polygons, style in parts if polygons.area > 0]
 
 
 def _fill(axis: Axes, geometry: shapely.Geometry, **style: object) -> None:
@@ -133,7 +154,7 @@ def _draw_zones(
             _fill(axis, zone.polygon, facecolor="none", edgecolor=colour, lw=1.2, ls="--")
         else:
             _fill(axis, zone.polygon, facecolor=colour + "55", edgecolor=colour, lw=1.6)
-    for zone, (lon, lat), centre in _label_places(ordered, panel):
+    for zone, (lon, lat), centre in label_places(ordered, panel):
         if only_areas and zone.kind != "area":
             continue
         if (lon, lat) != centre:
@@ -144,56 +165,14 @@ def _draw_zones(
         )  # fmt: skip
 
 
-Place = tuple[float, float]
-
-
-def _label_places(zones: Sequence[Zone], panel: Panel) -> list[tuple[Zone, Place, Place]]:
-    """Where the number of each zone that the panel shows goes, and the point of the zone that it stands for.
-
-    Inside a zone that has room for it; else beside it, away from numbers and zones that are there already. The number of an
-    area stands at a corner, for its middle is where the other zones are.
-    """
-    west, south, east, north = panel
-    km = np.array(panel.km_per_degree)
-    room = _LABEL * max(panel.shape_km)
-    frame = shapely.box(*panel)
-    shown = [zone for zone in zones if zone.polygon.intersects(frame) and not zone.polygon.contains(frame)]
-    taken: list[np.ndarray] = []
-    placed = []
-    for zone in sorted(shown, key=lambda zone: (zone.kind == "area", -zone.polygon.area)):
-        visible = zone.polygon.intersection(frame)
-        if zone.kind == "area":
-            left, _, right, top = visible.bounds
-            inset = 0.8 * room / km
-            options = [(left + inset[0], top - inset[1]), (right - inset[0], top - inset[1])]
-            centre = None
-        else:
-            point = visible.representative_point()
-            centre = (float(point.x), float(point.y))
-            wide, high = Panel(*visible.bounds).shape_km
-            options = [centre] if min(wide, high) > 1.3 * room else []
-            around = np.radians(np.arange(22.5, 360, 45.0))
-            for reach in (1.6, 2.4, 3.4):
-                distance = reach * room + min(wide, high) / 2
-                options += [
-                    (centre[0] + distance * math.sin(a) / km[0], centre[1] + distance * math.cos(a) / km[1])
-                    for a in around
-                ]
-        others = [other.polygon for other in shown if other is not zone and other.kind != "area"]
-        rim = 0.6 * room / km
-
-        def cost(place: Place, others: Any = others, rim: Any = rim) -> float:
-            inside = (
-                west + rim[0] <= place[0] <= east - rim[0] and south + rim[1] <= place[1] <= north - rim[1]
-            )
-            near = sum(np.hypot(*((np.array(place) - other) * km)) < 1.25 * room for other in taken)
-            covers = shapely.contains_xy(others, *place).sum()
-            return float(8 * (not inside) + 4 * near + covers)
-
-        best = min(options, key=cost)
-        taken.append(np.array(best))
-        placed.append((zone, best, centre or best))
-    return placed
+def _draw_places(axis: Axes, places: Sequence[Place], panel: Panel) -> None:
+    for place in places:
+        if panel.west < place.lon < panel.east and panel.south < place.lat < panel.north:
+            axis.plot(place.lon, place.lat, "o", ms=3.5, color="black", zorder=5)
+            axis.annotate(
+                place.name.replace("$", r"\$"), (place.lon, place.lat), (4, -1), textcoords="offset points",
+                fontsize=8.5, va="top", zorder=5, bbox=_PLATE,
+            )  # fmt: skip
 
 
 def _draw_grid(axis: Axes, panel: Panel) -> None:
@@ -203,7 +182,7 @@ def _draw_grid(axis: Axes, panel: Panel) -> None:
     axis.set_ylim(south, north)
     axis.set_aspect(per_lat / per_lon)
     axis.set_xticks(*_ticks(west, east, "EW"), fontsize=8)
-    axis.set_yticks(*_ticks(south, north, "NS"), fontsize=8, rotation=90, va="center")
+    axis.set_yticks(*_ticks(south, north, "NS"), fontsize=8)
     axis.grid(color="black", lw=0.4, alpha=0.25, zorder=0)
     axis.annotate(
         "N", xy=(0.965, 0.975), xytext=(0.965, 0.87), xycoords="axes fraction", ha="center", va="center", fontsize=10,
@@ -250,13 +229,12 @@ def _draw_scale(axis: Axes, panel: Panel) -> None:
     text = f"{length:g} km" if length >= 1 else f"{1000 * length:g} m"
     axis.text(
         lon + across / 2, lat + 1.8 * up, text, ha="center", va="bottom", fontsize=8, zorder=6,
-        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.7},
+        bbox=_PLATE,
     )  # fmt: skip
 
 
-def _draw_legend(
-    figure: Figure, site: Site, numbers: Mapping[str, str], land: Mapping[str, shapely.Geometry]
-) -> None:
+def _legend(site: Site, numbers: Mapping[str, str], land: Mapping[str, shapely.Geometry]) -> list[Patch]:
+    """A line a zone, a line a kind of land, and notes."""
     from matplotlib.patches import Patch
 
     handles = []
@@ -264,23 +242,30 @@ def _draw_legend(
         colour = COLOURS[zone.kind]
         kind = zone.kind.replace("_", " ")
         name = zone.name.replace("$", r"\$")
-        text = f"{numbers[zone.id]}  {name} ({kind}), good to {_distance(zone.accuracy_m)}"
+        text = f"{numbers[zone.id]}  {name} ({kind}), {_accuracy(zone)}"
         if zone.kind == "area":
             handles.append(Patch(facecolor="none", edgecolor=colour, ls="--", label=text))
         else:
             handles.append(Patch(facecolor=colour + "55", edgecolor=colour, lw=1.6, label=text))
-    if land:
-        grey = (0.25, 0.22, 0.15, 0.16)
-        label = (
-            f"land by {' or '.join(land)}; darker: by both"
-            if len(land) > 1
-            else f"land by {next(iter(land))}"
-        )
-        handles.append(Patch(facecolor=grey, edgecolor=(0.3, 0.3, 0.3, 0.8), lw=0.5, label=label))
-    figure.legend(
-        handles=handles, loc="outside lower left", ncols=1, frameon=False, fontsize=9, alignment="left"
-    )
+    handles += [Patch(**style, label=text) for text, _, style in _land_parts(land)]
+    handles += [Patch(facecolor="none", edgecolor="none", label=text) for text in _notes(site, numbers, land)]
+    return handles
 
 
-def _distance(metres: float) -> str:
-    return f"{metres / 1000:g} km" if metres >= 1000 else f"{metres:g} m"
+def _notes(site: Site, numbers: Mapping[str, str], land: Mapping[str, shapely.Geometry]) -> list[str]:
+    """What a reader would else take for a fault of the map."""
+    dry = agreed(land)
+    ashore = [
+        numbers[zone.id] for zone in site.zones
+        if zone.kind in COUNTED and zone.polygon.intersection(dry).area > _ASHORE * zone.polygon.area
+    ]  # fmt: skip
+    which = "neither coastline" if len(land) == 2 else "no coastline"
+    return [f"{', '.join(ashore)}: the water there is in {which}, so it looks like land"] if ashore else []
+
+
+def _accuracy(zone: Zone) -> str:
+    metres = zone.accuracy_m
+    distance = f"{metres / 1000:g} km" if metres >= 1000 else f"{metres:g} m"
+    if metres > sides_m(zone.polygon)[0]:
+        return f"uncertain by {distance}, more than its size"
+    return f"good to {distance}"

@@ -16,6 +16,7 @@ import numpy as np
 import shapely
 
 from detector.errors import SiteError
+from detector.loadings.places import Place, read_places
 from detector.loadings.zones import KINDS, Zone, read_document, read_zones
 from detector.resources import config_path
 
@@ -24,11 +25,12 @@ __all__ = ["KINDS", "Site", "Zone", "list_sites", "load_site", "site_path"]
 
 @dataclass(frozen=True)
 class Site:
-    """A named group of zones."""
+    """A named group of zones, and places for a reader to find them by."""
 
     name: str
     zones: tuple[Zone, ...]
     note: str = ""
+    places: tuple[Place, ...] = ()
 
     def zone(self, zone_id: str) -> Zone:
         """The zone of that id.
@@ -113,6 +115,7 @@ def load_site(name_or_path: str | os.PathLike[str] | Site) -> Site:
     path = site_path(name_or_path)
     document = read_document(path)
     zones, errors = read_zones(path, document["features"])
-    if errors:
-        raise errors[0]
-    return Site(path.stem, tuple(zones), str(document.get("note") or ""))
+    places, misplaced = read_places(path, document)
+    if errors or misplaced:
+        raise (errors + misplaced)[0]
+    return Site(path.stem, tuple(zones), str(document.get("note") or ""), tuple(places))

@@ -92,6 +92,8 @@ def read_tables(
     """
     if isinstance(vessels, str | os.PathLike):
         vessels = Detections.read(vessels)
+    if not isinstance(vessels, Detections):
+        raise TableError(f"vessels must be Detections or the path of their file, not {type(vessels).__name__}")
     rows = _this_site(_look_rows(looks), site)
     found, zone_ids = _in_zones(vessels.kept, site)
     outside = len(found) - sum(zone_id is not None for zone_id in zone_ids)
@@ -124,7 +126,10 @@ def _look_rows(looks: LookRows | TablePath) -> list[dict[str, Any]]:
         name = "looks"
         rows = looks.to_dict("records") if hasattr(looks, "to_dict") else list(looks)
     if not rows:
-        raise TableError(f"{name}: the looks table is empty; give the one that `predict --looks` wrote")
+        raise TableError(
+            f"{name}: the looks table is empty; give the one that `predict --looks` wrote, and if this is it, no"
+            " scene touched the site"
+        )
     checked = [_look(row, f"{name}, row {number}") for number, row in enumerate(rows, 1)]
     return sorted(checked, key=lambda row: (row["day"], row["scene_id"], row["zone_id"]))
 
@@ -140,7 +145,7 @@ def _look(row: Mapping[str, Any], where: str) -> dict[str, Any]:
     if is_missing(row["acquired"]) or row["acquired"] == "":
         raise TableError(
             f"{where}: scene {texts['scene_id']} has no time, so it has no place in a series; "
-            "give `predict` the time of the scene (acquired=) or take its rows out of both tables"
+            "give `predict` the time of the scene (from Python, acquired=) or take its rows out of both tables"
         )
     acquired = utc_text(row["acquired"], f"{where}, acquired")
     try:

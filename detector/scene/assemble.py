@@ -64,10 +64,13 @@ def grid_of(head: Probe, name: str) -> Grid:
             f"{name} is {head.width} x {head.height} pixels; at least {MIN_SIDE} a side are needed"
         )
     if head.crs is None:
-        raise GeoreferenceError(f"{name} has no CRS; pass crs= or write one into the file (gdal_edit -a_srs)")
+        raise GeoreferenceError(
+            f"{name} has no CRS; write one into the file (gdal_edit.py -a_srs EPSG:…) or, from Python, pass crs="
+        )
     if head.transform.is_identity:
         raise GeoreferenceError(
-            f"{name} has a CRS but no geotransform; pass transform= or write one into the file"
+            f"{name} has a CRS but no geotransform; write one into the file (gdal_edit.py -a_ullr WEST NORTH EAST SOUTH) "
+            "or, from Python, pass transform="
         )
     try:
         return Grid(head.crs, head.transform, head.width, head.height)

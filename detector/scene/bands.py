@@ -72,7 +72,7 @@ def band_names(given: Sequence[str | None], count: int, source: str) -> tuple[st
         given = [part for part in re.split(r"[,\s]+", given) if part]
     if len(given) != count:
         raise MissingBandError(
-            f"bands= names {len(given)} bands but {source} holds {count}; name every one in order"
+            f"--bands (bands=) names {len(given)} bands but {source} holds {count}; name every one in order"
         )
     names = tuple(band_name(name) for name in given)
     reject_twins(names, source)
@@ -83,7 +83,9 @@ def reject_twins(names: Sequence[str | None], source: str) -> None:
     known = [name for name in names if name]
     for name in known:
         if known.count(name) > 1:
-            raise MissingBandError(f"{source} has two bands called {name}; pass bands= to say which is which")
+            raise MissingBandError(
+                f"{source} has two bands called {name}; pass --bands (bands=) to say which is which"
+            )
 
 
 def require_bands(found: Sequence[str], required: Sequence[str], source: str) -> None:
@@ -91,5 +93,5 @@ def require_bands(found: Sequence[str], required: Sequence[str], source: str) ->
     if missing:
         have = ", ".join(found) or "no band whose name is known"
         raise MissingBandError(
-            f"{source} has {have}, but not {', '.join(missing)}; pass bands= if they have other names"
+            f"{source} has {have}, but not {', '.join(missing)}; pass --bands (bands=) if they have other names"
         )

@@ -43,7 +43,7 @@ def open_product(path: Path, options: Mapping[str, Any]) -> Scene:
     base = path.parent if path.suffix.lower() == ".xml" and path.is_file() else path
     if options["bands"] is not None:
         raise MissingBandError(
-            f"bands= is for one raster or array; the files of {path} say their band in their names"
+            f"--bands (bands=) is for one raster or array; the files of {path} say their band in their names"
         )
     listing = _one_product(list_files(base))
     images = _safe_images(listing)

@@ -90,7 +90,7 @@ def _places(head: Probe, bands: Any, name: str) -> dict[str, Place]:
     if not places:
         raise MissingBandError(
             f"the {head.count} bands of {name} have no names that are known; "
-            'pass bands=, e.g. bands=("B02", "B03", "B04", "B08")'
+            'name them in order: --bands B02,B03,B04,B08 (bands=("B02", "B03", "B04", "B08"))'
         )
     return places
 

@@ -15,7 +15,7 @@ Gain = tuple[float, float]
 TCI_GAIN: Gain = (0.3558 / 255, 0.0)
 
 HOW = (
-    'pass scale= (--scale), e.g. "DN / 10000 - 0.1" (baseline 04.00 or later), "DN / 10000" (before), or (gain, offset)'
+    'pass --scale (scale=), e.g. "DN / 10000 - 0.1" (baseline 04.00 or later), "DN / 10000" (before), or (gain, offset)'
 )
 
 _NUMBER = r"[+-]*\d*\.?\d+(?:e[+-]?\d+)?"

@@ -48,7 +48,9 @@ def open_stac(
     ``doubt=False`` leaves `doubt_unapplied_offset` to the caller, who has pixels at hand.
     """
     if bands is not None:
-        raise MissingBandError("bands= is for one raster or array; the assets of a STAC item say their band")
+        raise MissingBandError(
+            "--bands (bands=) is for one raster or array; the assets of a STAC item say their band"
+        )
     item, base = _load(source)
     name = f"STAC item {item.get('id')}"
     properties = item.get("properties") or {}

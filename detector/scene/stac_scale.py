@@ -109,5 +109,5 @@ def doubt_unapplied_offset(scene: Scene, stored: NDArray[Any] | None = None) -> 
         scene.close()
         raise UnknownScaleError(
             f"{scene.name} says its offset is not applied, but its pixels look as if it were; "
-            "pass scale='DN / 10000' if it is, 'DN / 10000 - 0.1' if not"
+            'pass --scale (scale=) "DN / 10000" if it is, "DN / 10000 - 0.1" if not'
         )

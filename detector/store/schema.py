@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from detector import detections
+from detector.detections import EXTRA
 from detector.errors import StoreError
-from detector.flags.flagging import EXTRA
 from detector.loadings import rows, visits
 from detector.store import geopackage, settings
 from detector.textformats import Kind

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from detector import __version__
 from detector.atomic import check_writable
 from detector.columns import utc_text
-from detector.detections import SCHEMA, Detections
+from detector.detections import EXTRA, SCHEMA, Detections
 from detector.errors import StoreError, TableError
-from detector.flags.flagging import EXTRA, FlaggedVessels
+from detector.flags.flagging import FlaggedVessels
 from detector.store import geopackage, schema
 from detector.store.lock import only_writer
 from detector.store.settings import Settings

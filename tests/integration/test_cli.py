@@ -76,7 +76,8 @@ def fake(monkeypatch):
                 scene_id=None if error else Path(source).stem,
                 acquired=None,
                 detections=detections,
-                looks=[] if error else [LOOK],
+                bands=("B04", "B03", "B02") if "colour" in source else ("B04", "B03", "B02", "B08"),
+                looks=[] if error or "far" in source else [LOOK],
                 chips=[],
                 error=error,
                 seconds=0.5,
@@ -126,6 +127,19 @@ def test_some_failed_is_1_and_the_others_are_written(tmp_path, fake, capsys):
     assert "bargewatch: error: bad.tif: it is cut short; fetch it again" in lines
     assert [line for line in lines if "odd.tif: unexpected ZeroDivisionError" in line and "--debug" in line]
     assert not any("Traceback" in line for line in lines)
+
+
+def test_what_may_not_be_meant_is_said_even_when_quiet(tmp_path, fake, capsys):
+    out, looks = tmp_path / "v.csv", tmp_path / "l.csv"
+    assert call("predict", "a.tif", "far.tif", "./a.tif", "--out", out, "--looks", looks, "--site", "nampo", "-q") == 0
+    assert Detections.read(out)["scene_id"].tolist() == ["a", "far"], "named twice, counted once"
+    said = capsys.readouterr().err
+    assert "./a.tif is named twice" in said
+    assert "a has no sensing time" in said and "--acquired" in said
+    assert "far does not touch site nampo" in said
+    assert call("predict", "colour.tif", "--out", out, "--acquired", "2020-03-01T02:21:09+00:00") == 0
+    assert fake[-1]["acquired"] == "2020-03-01T02:21:09Z"
+    assert "from B04 B03 B02 alone" in capsys.readouterr().err
 
 
 def test_debug_shows_the_traceback(tmp_path, fake, capsys):
@@ -184,6 +198,10 @@ def test_json_is_all_there_is_on_stdout(tmp_path, fake, capsys):
         (["predict", "a.tif", "b.tif", "--out", "v.csv", "--preview", "p.png"], "folder"),
         (["predict", "a.tif", "--out", "v.csv", "--preview", "p.jpg"], ".png"),
         (["predict", "a.tif", "--out", "v.csv", "--nonsense"], "--nonsense"),
+        (["predict", "a.tif", "--out", "v.csv", "--looks", "./v.csv", "--site", "nampo"], "replace"),
+        (["predict", "a.gpkg", "--out", "a.gpkg"], "replace the scene"),
+        (["predict", "a.tif", "b.tif", "--out", "v.csv", "--acquired", "2020-03-01T02:21:09Z"], "one scene"),
+        (["predict", "a.tif", "--out", "v.csv", "--acquired", "noon"], "--acquired"),
         (["fly"], "fly"),
         (["sites", "show", "atlantis"], "atlantis"),
     ],
@@ -235,7 +253,7 @@ def test_help_is_quick_lists_everything_and_imports_nothing_heavy():
 def test_training_commands_say_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "training.cli", None)
     assert call("train", "--help") == 2
-    assert "pip install bargewatch[train]" in capsys.readouterr().err
+    assert "pip install 'bargewatch[train]'" in capsys.readouterr().err
 
 
 def test_sites_and_version(tmp_path):
@@ -303,7 +321,7 @@ def test_demo(tmp_path):
     done = bargewatch("demo", "--out", tmp_path / "demo")
     assert done.returncode == 0, done.stderr
     files = {path.name for path in (tmp_path / "demo").iterdir()}
-    assert files >= {"vessels.geojson", "vessels.png", "truth.geojson", "site.geojson"}
+    assert files >= {"vessels.geojson", "vessels.png", "truth.geojson", "site.geojson", "looks.csv"}
     assert any(name.endswith(".SAFE") for name in files)
     assert "34 vessels painted" in done.stdout
     found = len(Detections.read(tmp_path / "demo" / "vessels.geojson"))

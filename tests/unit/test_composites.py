@@ -179,3 +179,17 @@ def test_the_judge_is_asked_of_ports_that_it_has_not_seen() -> None:
     assert ceiling.held_out(known, y, group)[0] == 0.0
     noise = ceiling.held_out(rng.normal(0, 1, (300, 2)), y, group)
     assert abs(noise[y].mean() - noise[~y].mean()) < 0.15
+
+
+def test_ranks_lie_end_on_and_pairs_off_the_quay(port: Port) -> None:
+    """The quay runs along column 40: craft of a rank point off it, and a second hull lies farther out than the first."""
+    ranks = compose(port, FAMILIES["train"], 12, 4, {"end_on": 1.0}).truth
+    assert len(ranks) > 8
+    for one in ranks:
+        assert abs(np.cos(np.radians(one.vessel.heading))) < 0.1
+        assert 39.5 < one.corners[:, 0].min() < 43.0, "the end of a craft is at the quay"
+    pairs = compose(port, FAMILIES["train"], 12, 4, {"double_banked": 1.0}).truth
+    seaward = [t.corners[:, 0].mean() for t in pairs if t.vessel.id.endswith("b")]
+    inner = [t.corners[:, 0].mean() for t in pairs if not t.vessel.id.endswith("b")]
+    assert len(inner) == len(seaward) >= 3
+    assert (np.array(seaward) > np.array(inner)).all()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
-from detector.detections import COLUMNS, Detections
+from detector.detections import COLUMNS, EXTRA, Detections
 from detector.errors import ConfigError
 from detector.flags import FlaggedVessels, flag_vessels
-from detector.flags.flagging import EXTRA
 from detector.flags.rules import load_settings
 from detector.flags.transfers import beam_m
 from detector.loadings.sites import load_site
@@ -178,6 +179,12 @@ def test_rejected_rows_pass_through_and_foreign_flags_stay():
     assert len(flag_vessels(Detections.empty())) == 0
 
 
+def test_flags_of_other_parts_of_bargewatch_say_what_they_rest_on():
+    [reasons] = flag_vessels(vessels((0, 0), flags=[["underway", "recovered", "mine"]]))["flag_reasons"]
+    assert reasons[0] == "underway: a wake shows that it moves"
+    assert reasons[1].startswith("recovered: the pixels of two looks") and reasons[2] == "mine: flagged before"
+
+
 @pytest.mark.parametrize("suffix", [".geojson", ".gpkg", ".parquet", ".csv"])
 def test_every_format_keeps_the_extra_columns(tmp_path, suffix):
     table = vessels((0, 0), (300_000, 0), *((x, y) for _, x, y in AROUND))
@@ -192,7 +199,8 @@ def test_every_format_keeps_the_extra_columns(tmp_path, suffix):
         else:
             assert back[name].tolist() == flagged[name].tolist(), name
     assert back["ais_name"][5] == "=EVIL()" and back["ais_mmsi"][0] is None
-    with pytest.warns(UserWarning, match="ignored the columns ais_status"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # columns of its own are no surprise
         plain = Detections.read(tmp_path / f"out{suffix}")
     assert tuple(plain.columns) == COLUMNS and plain["flags"].tolist() == flagged.detections["flags"].tolist()
     frame = flagged.to_geodataframe()

@@ -272,6 +272,19 @@ def test_the_picture_is_drawn_and_the_same_each_time(tmp_path):
         assert one.read_bytes() == other.read_bytes() and one.stat().st_size > 5000
 
 
+def test_the_bars_of_a_week_stand_under_each_other():
+    pytest.importorskip("matplotlib")
+    from detector.flags.weeklyplot import weekly_figure
+
+    rows = [vessel(5.1, Ship(4, 30), "road", flags=["dark"])]
+    figure = weekly_figure(weekly_picture(detections(rows), [look(5.1, "road")], road()))
+    assert len(figure.axes) == 4  # vessels, flags, looks, and the share of time over these
+    assert len({axis.get_xlim() for axis in figure.axes}) == 1
+    bars = [bar for axis in figure.axes[:3] for bar in axis.patches if bar.get_height() > 0]
+    # Thursday noon of the week that begins on 6 January 2020, day 18267 since 1970.
+    assert {round(bar.get_x() + bar.get_width() / 2, 6) for bar in bars} == {18267 + 3.5}
+
+
 def written(tmp_path):
     """Rows of a vessel table, and the call that makes weeks of the files in a folder."""
     from detector.loadings.looks import write_looks

@@ -7,8 +7,11 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+from matplotlib.figure import Figure
+
+from detector.detections import Detections
 from detector.errors import TableError
-from detector.loadings import plots
+from detector.loadings import loadingsplot, plots
 from detector.loadings.count import count_loadings
 from tests.timelines import Ship, detections, look, site, tables, zone
 
@@ -74,10 +77,47 @@ def test_many_ships_at_once_are_drawn_as_numbers():
 
 
 def test_loadings_show_interval_and_visits_seen(count):
-    figure = plots.loadings_figure(count)
+    figure = loadingsplot.loadings_figure(count)
     assert len(figure.axes) == 1
     colours = {line.get_color() for line in figure.axes[0].get_lines()}
     assert plots.ORANGE in colours
+
+
+def month(start, end, loadings=0.0):
+    return {"period_start": f"{start}T00:00:00Z", "period_end": f"{end}T00:00:00Z", "visits_seen": 0,
+            "loadings": loadings, "loadings_low": 0.0, "loadings_high": loadings}  # fmt: skip
+
+
+def test_a_year_is_named_where_it_begins():
+    rows = [
+        month("2020-11-01", "2020-12-01"),
+        month("2020-12-01", "2021-01-01"),
+        month("2021-01-01", "2021-02-01"),
+    ]
+    assert loadingsplot._period_names(rows) == ["Nov\n2020", "Dec", "Jan\n2021"]
+    assert loadingsplot._period_names(rows[::2]) == ["Nov\n2020", "Jan\n2021"]
+    assert loadingsplot._period_names([month("2020-04-01", "2020-07-01")]) == ["Q2\n2020"]
+    assert loadingsplot._period_names([month("2020-01-01", "2021-01-01")]) == ["2020"]
+    assert loadingsplot._period_names([month("2020-04-05", "2020-05-01")]) == ["2020-04-05\nto 2020-04-30"]
+
+
+@pytest.mark.parametrize("loadings", [0.0, 0.05, 2.4, 60.0])
+def test_loadings_are_counted_in_whole_numbers_from_nought_to_one_at_least(loadings):
+    axis = Figure().subplots()
+    loadingsplot._draw_periods(axis, [month("2020-03-01", "2020-04-01", loadings)], most_ticks=26)
+    low, high = axis.get_ylim()
+    assert low == 0 and high >= max(1, loadings)
+    shown = [tick for tick in axis.get_yticks() if low <= tick <= high]
+    assert len(shown) >= 2 and all(float(tick).is_integer() for tick in shown)
+
+
+@pytest.mark.parametrize(("zones", "columns"), [(1, 1), (4, 1), (5, 2), (9, 3)])
+def test_many_zones_stand_in_columns(zones, columns):
+    places = [zone(f"z{i}", "anchorage", at=(3000.0 * i, 0.0)) for i in range(zones)]
+    looks = [look(day, place.id) for place in places for day in (0, 5)]
+    figure = loadingsplot.loadings_figure(count_loadings(Detections.empty(), looks, site(*places)))
+    assert len(figure.axes) == zones
+    assert figure.axes[0].get_gridspec().ncols == columns
 
 
 def test_names_are_not_formulas_and_a_bad_folder_is_named(count, tmp_path):

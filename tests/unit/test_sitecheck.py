@@ -43,6 +43,11 @@ def test_every_faulty_feature_is_named_and_the_others_are_still_checked(tmp_path
     assert [warning for warning in report.warnings if warning.startswith("b: its source is '?'")]
 
 
+def test_a_bad_place_is_a_fault(tmp_path):
+    [fault] = checked(tmp_path, feature(PLACE), places=[{"name": "A", "lon": 10, "lat": 500}]).faults
+    assert "place 1 is" in fault
+
+
 def test_a_file_that_is_none(tmp_path):
     assert "no such site file" in check_site(tmp_path / "none.geojson").faults[0]
     assert "unknown site" in check_site("nmapo").faults[0]

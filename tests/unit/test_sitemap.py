@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pyproj import Geod
 import detector.cli
 from detector.errors import TableError
 from detector.loadings import sitemap
+from detector.loadings.places import Place
 from detector.loadings.sites import Site, Zone, list_sites, load_site
 
 pytest.importorskip("matplotlib")
@@ -78,10 +80,49 @@ def test_ticks_are_round_minutes(low, high, signs, first):
     assert all(low <= tick <= high for tick in ticks)
 
 
-def test_land_is_drawn_and_named():
-    land = {"GSHHG": shapely.box(9, 49, 10.2, 51), "OpenStreetMap": shapely.Polygon()}
+def legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_land_of_one_coastline_alone_is_hatched():
+    land = {"GSHHG": shapely.box(9, 49, 10.2, 51), "OpenStreetMap": shapely.box(9, 49, 10.1, 51)}
     figure = sitemap.site_figure(Site("s", (zone("a", "berth", 10, 50, 10.5, 50.2),)), land)
-    assert figure.legends[0].get_texts()[-1].get_text() == "land by GSHHG or OpenStreetMap; darker: by both"
+    assert legend(figure)[1:] == ["land by GSHHG and OpenStreetMap", "land by GSHHG alone"]
+    both, one = figure.axes[0].patches[:2]
+    assert not both.get_hatch() and one.get_hatch()
+    assert both.get_extents().width > one.get_extents().width > 0
+    single = sitemap.site_figure(
+        Site("s", (zone("a", "berth", 10, 50, 10.5, 50.2),)), {"GSHHG": land["GSHHG"]}
+    )
+    assert legend(single)[1:] == ["land by GSHHG"]
+
+
+def test_a_berth_whose_water_no_coastline_has_is_explained():
+    inland, ashore = shapely.box(0, 0, 90, 90), shapely.box(0, 0, 10.2, 90)
+    zones = zone("a", "berth", 10, 50, 10.5, 50.2), zone("yard", "stockpile", 10, 50.3, 10.1, 50.4)
+    river = {"GSHHG": inland, "OpenStreetMap": inland}
+    note = "1: the water there is in neither coastline, so it looks like land"
+    assert legend(sitemap.site_figure(Site("s", zones), river))[-1] == note
+    assert note not in legend(sitemap.site_figure(Site("s", zones), river | {"OpenStreetMap": ashore}))
+
+
+def test_a_zone_less_sure_than_it_is_long_says_so():
+    box = zone("box", "area", 10, 50, 10.01, 50.01)
+    for accuracy_m, said in (
+        (1000.0, "good to 1 km"),
+        (100_000.0, "uncertain by 100 km, more than its size"),
+    ):
+        figure = sitemap.site_figure(Site("s", (replace(box, accuracy_m=accuracy_m),)), {})
+        assert legend(figure) == [f"1  box (area), {said}"]
+        figure.canvas.draw()
+        assert figure.legends[0].get_window_extent().x1 <= figure.bbox.x1
+
+
+def test_places_are_named_where_the_map_shows_them():
+    places = Place("Town $1", 10.1, 50.1), Place("Elsewhere", 12.0, 50.1)
+    figure = sitemap.site_figure(Site("s", (zone("a", "berth", 10, 50, 10.5, 50.2),), places=places), {})
+    assert r"Town \$1" in texts(figure.axes[0])
+    assert "Elsewhere" not in texts(figure.axes[0])
 
 
 def test_the_command_writes_the_same_small_picture_twice(tmp_path, capsys):
@@ -101,7 +142,7 @@ def test_the_command_writes_the_same_small_picture_twice(tmp_path, capsys):
 def test_without_matplotlib_or_coastline_it_says_what_to_install(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sitemap, "has_coast", lambda: False)
     assert detector.cli.run(["sites", "map", "taean", "--out", str(tmp_path / "x.png")]) == 0
-    assert "pip install bargewatch[land]" in capsys.readouterr().err
+    assert "pip install 'bargewatch[land]'" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert detector.cli.run(["sites", "map", "taean", "--out", str(tmp_path / "y.png")]) == 2
     assert "pip install 'bargewatch[plots]'" in capsys.readouterr().err

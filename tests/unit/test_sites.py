@@ -36,6 +36,15 @@ def test_the_shipped_sites_are_sound():
         assert all(shapely.is_ccw(zone.polygon.exterior) for zone in site.zones)
 
 
+def test_places_are_read_and_a_bad_one_is_named(tmp_path):
+    assert [place.name for place in load_site("gulf-of-tonkin").places] == ["Fangchenggang"]
+    assert load_site(write(tmp_path / "a.geojson", feature())).places == ()
+    for bad in ({"name": "A", "lon": 10}, {"name": "A", "lon": 10, "lat": 91}, {"name": "A", "lon": "x", "lat": 1}, "A"):
+        path = write(tmp_path / "a.geojson", feature(), places=[{"name": "B", "lon": 10, "lat": 50}, bad])
+        with pytest.raises(SiteError, match="place 2 .*give a name, and lon and lat"):
+            load_site(path)
+
+
 def test_nampo_is_where_the_sources_say():
     site = load_site("nampo")
     coal, port = site.zone("coal-terminal"), site.zone("container-port")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from training.matching import FALSE_ALARM
 from training.ownlabels import own_scenes
 from training.reporting import markdown, write_report
 from training.scores import RADII_M, Matched
+from training.slices import Slice
 from training.summary import summarise
 from training.surroundings import SHORES
 
@@ -89,7 +91,7 @@ def test_card_holds_the_figures_of_the_evaluation(report: dict, tmp_path: Path) 
     assert "| near quay |" in card
     assert "net-failures.jpg" in card
     assert "3 places drawn anew" in card
-    assert "| Threshold | 0.31 |" in card
+    assert "| Threshold | 0.31 of the network's own scores; " in card
     assert "$" not in card
     result["pooled"]["f1_150"] = 0.987
     write_report(report, tmp_path)
@@ -169,9 +171,14 @@ def test_pictures_show_the_worst_of_each_slice(tmp_path: Path) -> None:
     scene = LabelledScene(path, "port", [Label(c) for c in labels])
     one = Predicted(scene, table, lonlat(labels), np.zeros((0, 4, 2)), grid)
     wrong = failures.find([Scored(one, one.matched())], {"port": 0.5})
-    assert [(f.kind, round(f.length_m), f.caption[1]) for f in wrong] == [
-        ("missed", 90, "missed, 90 m"), ("false", 200, "false, 200 m, 0.80"),
+    assert [(f.kind, round(f.length_m), f.caption) for f in wrong] == [
+        ("missed", 90, "missed, port, 90 m"), ("false", 200, "false, port, 200 m, 0.80"),
     ]  # fmt: skip
+    assert not wrong[0].near(wrong[1])  # 610 m
+    neighbour = replace(wrong[0], corners=lonlat(corners(105, 90, 9)[None])[0])  # 150 m
+    everything = Slice("all", "all")
+    assert failures.of_slice([wrong[0], neighbour, wrong[1]], everything) == wrong
+    assert failures.of_slice(wrong, everything, beside=[neighbour]) == wrong[1:]
     listed = failures.write(wrong, tmp_path, "four_band")
     assert {one["slice"] for one in listed} == {"60-100 m", "200 m and over"}  # nothing is known of the shore
     assert all((tmp_path / one["file"]).stat().st_size < failures.STRIP_BYTES for one in listed)

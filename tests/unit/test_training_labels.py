@@ -308,8 +308,9 @@ class TestConfig:
     def test_shipped_settings_are_good_and_survive_a_round_trip(self, tmp_path: Path) -> None:
         from detector.resources import config_path
 
-        config = read_config(config_path("train.yaml"))
-        assert read_config(self.write(tmp_path, config.to_yaml())) == config
+        for name in ("train.yaml", "train-second.yaml", "train-ranks.yaml"):
+            config = read_config(config_path(name))
+            assert read_config(self.write(tmp_path, config.to_yaml())) == config
 
     @pytest.mark.parametrize(
         ("text", "says"),
@@ -322,11 +323,20 @@ class TestConfig:
             ("start: a.pt\ndata: []\nsampling: {scale: [1]}", "scale"),
             ("start: a.pt\ndata: []\noptimise: {epochs: 0}", "epochs"),
             ("start: a.pt\ndata: []\nsampling: {size: 100}", "size"),
+            ("start: a.pt\ndata: []\nlaid: {status: {alongside: 0.5}}", "laid.status"),
+            ("start: a.pt\ndata: []\nlaid: {status: {aground: 1.0}}", "laid.status"),
+            ("base: c.yaml", "name each other"), ("base: none.yaml", "none.yaml"),
         ],
     )  # fmt: skip
     def test_mistakes_are_named(self, tmp_path: Path, text: str, says: str) -> None:
         with pytest.raises(ConfigError, match=says):
             read_config(self.write(tmp_path, text))
+
+    def test_a_base_is_overruled_setting_by_setting(self, tmp_path: Path) -> None:
+        (tmp_path / "base.yaml").write_text("start: a.pt\ndata: []\nseed: 5\nlaid: {copies: 2, vessels: 7}")
+        config = read_config(self.write(tmp_path, "base: base.yaml\nlaid: {vessels: 9, status: {end_on: 1.0}}"))
+        assert (config.start, config.seed, config.laid.copies, config.laid.vessels) == ("a.pt", 5, 2, 9)
+        assert config.laid.status == {"end_on": 1.0}
 
     def test_missing_file(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="none.yaml"):

@@ -18,8 +18,10 @@ from detector.cli import run as command  # noqa: E402
 from detector.errors import ConfigError, WeightsError, WeightsNotFoundError  # noqa: E402
 from detector.geometry import Grid  # noqa: E402
 from detector.model import find_weights  # noqa: E402
+from training.average import average_runs  # noqa: E402
 from training.checkpoints import epochs_done, load_network, write_lean  # noqa: E402
 from training.config import OptimiseConfig, SamplingConfig, SourceConfig, TrainConfig  # noqa: E402
+from training.evaluate import training_settings  # noqa: E402
 from training.export import export_onnx  # noqa: E402
 from training.labelfiles import write_vector  # noqa: E402
 from training.labels import Label, LabelledScene  # noqa: E402
@@ -108,6 +110,27 @@ def test_lean_checkpoint_is_the_same_network_and_starts_a_run(checkpoint: Path, 
     config = settings(1)
     config.start = str(lean)
     assert train(config, data, tmp_path / "runs").is_file()
+
+
+def test_mean_of_runs_lies_between_them(checkpoint: Path, data: Path, tmp_path: Path) -> None:
+    config = settings(1)
+    config.start, config.seed = str(checkpoint), 2
+    other = train(config, data, tmp_path / "second")
+    first = checkpoint.parents[2]
+    (out,) = average_runs([first, tmp_path / "second"], tmp_path / "mean")
+    a, b, mean = (load_network(path).state_dict() for path in (checkpoint, other, out))
+    name = next(key for key in a if key.endswith("conv.weight"))
+    assert not torch.equal(a[name], b[name])
+    assert torch.allclose(mean[name], (a[name] + b[name]) / 2, atol=2e-3)
+    told = training_settings(tmp_path / "mean" / "all")
+    assert told is not None and told["seed"] == 1
+    assert [one["seed"] for one in told["averaged_with"]] == [2]
+    assert (tmp_path / "mean" / "all" / "chips").is_dir()
+    with pytest.raises(ConfigError, match="another one"):
+        average_runs([first, tmp_path / "second"], first)
+    with pytest.raises(ConfigError, match="in common"):
+        average_runs([first, tmp_path / "mean" / "all"], tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_export_register_and_find(checkpoint: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,9 +45,11 @@ def test_the_line_of_a_fetched_scene(status: str, text: str) -> None:
     [
         (TableError("a.csv: no such\n table"), "a.csv: no such table"),
         (TableError("there is no a.csv"), "a.csv: there is no a.csv"),
+        (TableError(f"{os.path.abspath('a.csv')} has no CRS"), "a.csv has no CRS"),
+        (TableError(f"the 4 bands of {os.path.abspath('a.csv')}"), "the 4 bands of a.csv"),
         ("not a product", "a.csv: not a product"),
         (KeyError("x"), "a.csv: unexpected KeyError: 'x' (add --debug for the traceback, and report it)"),
     ],
 )
-def test_the_reason_of_a_failure_begins_with_its_name(error: Exception | str, text: str) -> None:
+def test_the_reason_of_a_failure_says_its_name_once(error: Exception | str, text: str) -> None:
     assert reason("a.csv", error) == text

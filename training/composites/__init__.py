@@ -4,9 +4,11 @@ No labelled coal barge in Sentinel-2 is public. So hulls are painted at 2 m, see
 sensor, and laid on real images; what lies around them (water, haze, quays, noise) is real, and what they carry
 is known. Two families of parameters, `train` and `test`, share no spectrum of coal and no port.
 
-    python -m training.composites.fit ../shared        # fit, test on the other family and ports, write the model
-    python -m training.composites.ceiling ../shared    # what could be reached at best on the other family
-    python -m training.composites.write ../shared OUT  # composite scenes with COCO labels, for training and looking
+    python -m training.composites.fit data        # fit, test on the other family and ports, write the model
+    python -m training.composites.ceiling data    # what could be reached at best on the other family
+    python -m training.composites.write data OUT  # composite scenes with COCO labels, for training and looking
+
+`data` is the folder of `make data`.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def of_scored(draws: Sequence[Samples], chosen: str) -> dict[str, Any]:
 def main() -> None:
     """Draw, judge, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("shared", type=Path, help="folder with the labelled ports (data/sen2ships)")
+    parser.add_argument("shared", type=Path, help="folder of the training data (docs/data.md)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[11, 21, 22], help="drawings")
     parser.add_argument("--vessels", type=int, default=90, help="vessels laid on each port")
     parser.add_argument("--cache", type=Path, default=Path(".cache/composites"))

@@ -242,7 +242,7 @@ def run(sets: dict[str, dict[str, Samples]], out: Path | None) -> dict[str, Any]
 def main() -> None:
     """Fit, test, print, and write the model."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("shared", type=Path, help="folder with the labelled ports (data/sen2ships)")
+    parser.add_argument("shared", type=Path, help="folder of the training data (docs/data.md)")
     parser.add_argument("--out", type=Path, default=Path(coal.__file__).with_name("coal.json"))
     parser.add_argument("--vessels", type=int, default=_VESSELS, help="vessels laid on each port")
     parser.add_argument(

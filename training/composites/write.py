@@ -63,7 +63,7 @@ def write(composites: list[tuple[Composite, list[Label]]], folder: Path) -> None
 def main() -> None:
     """Compose and write the ports of a family."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("shared", type=Path)
+    parser.add_argument("shared", type=Path, help="folder of the training data (docs/data.md)")
     parser.add_argument("out", type=Path)
     parser.add_argument("--family", choices=sorted(FAMILIES), default="train")
     parser.add_argument("--vessels", type=int, default=40)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 
+from detector.errors import TableError
 from detector.plane import Plane
 from training.simulate.product import write_safe
 from training.simulate.scene import SceneSpec, paint
@@ -43,6 +44,7 @@ class DemoResult:
     truth: Path
     picture: Path | None
     site: Path
+    looks: Path
     length_error_m: float | None = None  # median of |detected - true|
 
     def summary(self) -> str:
@@ -60,7 +62,7 @@ class DemoResult:
         lines.append(f"Vessels: {self.table}")
         if self.picture is not None:
             lines.append(f"Picture: {self.picture}")
-        lines.append(f"Truth:   {self.truth}")
+        lines += [f"Looks:   {self.looks}", f"Site:    {self.site}", f"Truth:   {self.truth}"]
         lines.append(
             "The scene is painted; it shows that the pipeline runs, not how well it does on real images."
         )
@@ -68,13 +70,13 @@ class DemoResult:
 
     def moved(self, old: Path, new: Path) -> DemoResult:
         """The same result after its folder was renamed."""
-        files = {name: getattr(self, name) for name in ("scene", "table", "truth", "picture", "site")}
+        files = {name: getattr(self, name) for name in ("scene", "table", "truth", "picture", "site", "looks")}
         return replace(self, **{k: new / f.relative_to(old) for k, f in files.items() if f is not None})
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain JSON types."""
         counts = {name: getattr(self, name) for name in ("total", "found", "close", "false", "length_error_m")}
-        files = {name: str(getattr(self, name)) for name in ("scene", "table", "truth", "picture", "site")}
+        files = {name: str(getattr(self, name)) for name in ("scene", "table", "truth", "picture", "site", "looks")}
         return {**counts, "missed": [vessel.id for vessel in self.missed], **files}
 
 
@@ -112,7 +114,9 @@ def demo_spec(seed: int) -> SceneSpec:
 
 def run_demo(out: Path | str, *, seed: int = 7, weights: Path | str | None = None) -> DemoResult:
     """Paint a port as a SAFE product under ``out``, detect its vessels, and compare them with the truth."""
-    from detector import predict
+    from detector.loadings.looks import write_looks
+    from detector.loadings.sites import load_site
+    from detector.prediction import run
     from detector.preview import write_preview
 
     out = Path(out)
@@ -123,9 +127,13 @@ def run_demo(out: Path | str, *, seed: int = 7, weights: Path | str | None = Non
     truth_geojson(painted.truth, truth_path)
     site_geojson(painted.zones, painted.grid, site_path)
 
-    vessels = predict(scene, weights=weights)
-    table = out / "vessels.geojson"
+    table, looks = out / "vessels.geojson", out / "looks.csv"
+    (result,) = run([scene], weights=weights, site=load_site(site_path))
+    if result.detections is None:
+        raise result.error or TableError(f"{scene} gave no table")
+    vessels = result.detections
     vessels.write(table)
+    write_looks(looks, result.looks)
     picture = out / "vessels.png"
     write_preview(scene, vessels, picture)
 
@@ -143,5 +151,6 @@ def run_demo(out: Path | str, *, seed: int = 7, weights: Path | str | None = Non
         truth=truth_path,
         picture=picture,
         site=site_path,
+        looks=looks,
         length_error_m=float(np.median(errors)) if errors else None,
     )
