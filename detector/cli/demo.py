@@ -35,7 +35,7 @@ def demo(out: str, seed: int, weights: str | None, force: bool, as_json: bool) -
         raise TableError(f"{out} exists; name a new folder with --out, or replace it with --force")
     if target.exists() and not (target / "truth.geojson").is_file():
         raise TableError(f"{out} is not the folder of an earlier demo and is left alone; name another with --out")
-    check_writable(target)
+    check_writable(target.resolve().with_name(f".{target.name}.new"))  # beside it: the old one is replaced as a whole
     find_weights(weights)
     click.echo("Painting a port of 12 x 12 km and looking for its vessels ...", err=True)
     folder = Path(tempfile.mkdtemp(prefix=".bargewatch-demo.", dir=target.resolve().parent))

@@ -329,6 +329,10 @@ def test_demo(tmp_path):
     again = bargewatch("demo", "--out", tmp_path / "demo")
     assert again.returncode == 2
     assert "exists" in again.stderr
+    (tmp_path / "demo" / "looks.csv").unlink()
+    again = bargewatch("demo", "--out", tmp_path / "demo", "--force")
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "demo" / "looks.csv").is_file()
 
 
 def test_demo_replaces_nothing_but_a_demo(tmp_path):
