@@ -30,6 +30,8 @@ _MOST_MOVE_M = 60.0
 #: A turn by more degrees, or cross-sections whose middles lie further (m) from one line, are another thing than this hull.
 _MOST_TURN_DEG = 20.0
 _MOST_CROOKED_M = 5.0
+#: A box that moves by more (m) slides on to the hull beside it, or between the two.
+_MOST_ASIDE_M = 10.0
 _TURNS = 3
 
 
@@ -53,11 +55,14 @@ def _fit(box: Floats, bands: NDArray[np.float32], pixel_m: Floats) -> Floats:
     if np.hypot(*(box[1] - box[0])) > np.hypot(*(box[2] - box[1])):
         return np.roll(_fit(np.roll(box, -1, axis=0), bands, pixel_m), 1, axis=0)
     # Now corners 0, 1 are one end and 2, 3 the other.
+    drawn = box
     for _ in range(_TURNS):
         turned = _turned(box, bands, pixel_m)
         if turned is None:
             break
         box = turned
+    if np.hypot(*(box.mean(axis=0) - drawn.mean(axis=0))) > _MOST_ASIDE_M:
+        box = drawn
     return _with_ends(box, bands, pixel_m)
 
 

@@ -172,20 +172,21 @@ def test_demo_compares_with_the_truth(tmp_path: Path, monkeypatch: pytest.Monkey
         def write(self, path: Path) -> None:
             Path(path).write_text("{}")
 
-    def predict(scene: Path, weights: object = None) -> Fake:
-        assert (Path(scene) / "MTD_MSIL2A.xml").is_file()
+    def run(scenes: list[Path], weights: object = None, site: object = None) -> list[types.SimpleNamespace]:
+        assert (Path(scenes[0]) / "MTD_MSIL2A.xml").is_file() and site is not None
         kept = true[2:]
-        return Fake(
+        found = Fake(
             lon=[v.lon for v in kept] + [0.0],
             lat=[v.lat for v in kept] + [0.0],
             length_m=[v.length_m + 5 for v in kept] + [50.0],
         )
+        return [types.SimpleNamespace(detections=found, looks=[], error=None)]
 
-    fake = types.ModuleType("detector")
-    fake.predict = predict  # type: ignore[attr-defined]
+    fake = types.ModuleType("detector.prediction")
+    fake.run = run  # type: ignore[attr-defined]
     preview = types.ModuleType("detector.preview")
     preview.write_preview = lambda scene, vessels, path: Path(path).write_bytes(b"png")  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "detector", fake)
+    monkeypatch.setitem(sys.modules, "detector.prediction", fake)
     monkeypatch.setitem(sys.modules, "detector.preview", preview)
     result = run_demo(tmp_path, seed=1)
     assert (result.total, result.found, result.close, result.false) == (
@@ -198,7 +199,7 @@ def test_demo_compares_with_the_truth(tmp_path: Path, monkeypatch: pytest.Monkey
     assert result.length_error_m == pytest.approx(5.0)
     text = result.summary()
     assert f"{len(true)} vessels painted" in text and str(result.table) in text and text.count("missed:") == 2
-    assert result.truth.is_file() and result.site.is_file() and result.picture is not None
+    assert result.truth.is_file() and result.site.is_file() and result.looks.is_file() and result.picture is not None
 
 
 def test_light_import() -> None:
