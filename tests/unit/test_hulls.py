@@ -98,3 +98,14 @@ def test_no_boxes_no_data_and_the_edge_of_the_window() -> None:
     at_the_edge = box((0.0, 0.0), 150.0, 40.0, 0.0, (10.0, 10.0))
     assert np.isfinite(fit(at_the_edge, window, (10.0, 10.0))).all()
     assert np.array_equal(fit(at_the_edge, np.zeros_like(window), (10.0, 10.0)), at_the_edge)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.6, 1.9])
+def test_a_box_does_not_slide_on_to_the_hull_beside_it(angle: float) -> None:
+    aside = 30.0 * np.array([-np.sin(angle), np.cos(angle)])
+    first = np.array([600.0, 600.0])
+    window = np.maximum(painted(tuple(first), 170.0, 26.0, angle), painted(tuple(first + aside), 160.0, 26.0, angle))
+    boxes = np.concatenate([box(tuple(at), 150.0, 40.0, angle, (10.0, 10.0)) for at in (first, first + aside)])
+    fitted = fit(boxes, window, (10.0, 10.0)) * 10.0
+    for at, one in zip((first, first + aside), fitted, strict=True):
+        assert abs((one.mean(axis=0) - at) @ aside / 30.0) < 10.5
