@@ -112,6 +112,8 @@ def load_site(name_or_path: str | os.PathLike[str] | Site) -> Site:
     """
     if isinstance(name_or_path, Site):
         return name_or_path
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise SiteError(f"a site is a name, the path of a .geojson file or a Site, not {type(name_or_path).__name__}")
     path = site_path(name_or_path)
     document = read_document(path)
     zones, errors = read_zones(path, document["features"])

@@ -124,6 +124,8 @@ def _look_rows(looks: LookRows | TablePath) -> list[dict[str, Any]]:
         name, rows = str(looks), list[Mapping[str, Any]](read_looks(looks))
     else:
         name = "looks"
+        if not isinstance(looks, Iterable):
+            raise TableError(f"looks must be rows or the path of their file, not {type(looks).__name__}")
         rows = looks.to_dict("records") if hasattr(looks, "to_dict") else list(looks)
     if not rows:
         raise TableError(

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from detector.detections import Detections
-from detector.errors import TableError
+from detector.errors import SiteError, TableError
 from detector.loadings.looks import write_looks
+from detector.loadings.sites import load_site
 from detector.loadings.tables import read_tables
 from tests.timelines import Ship, detections, look, scene_id, site, vessel, when, zone
 
@@ -162,3 +163,15 @@ def test_a_vessel_at_a_zone_that_no_look_mentions_is_refused():
     place = site(zone(), zone("jetty", at=(2000, 0)))
     with pytest.raises(TableError, match="'jetty' without a look"):
         read([vessel(0, SHIP, zone_id="jetty")], [look(0)], place)
+
+
+def test_what_is_no_table_at_all_is_named():
+    table = detections([vessel(0, SHIP)])
+    for wrong in (None, table.to_geodataframe(), list(table)):
+        with pytest.raises(TableError, match="vessels must be Detections"):
+            read_tables(wrong, [look(0)], site(), 0.7)
+    with pytest.raises(TableError, match="looks must be rows"):
+        read_tables(table, None, site(), 0.7)
+    for wrong in (None, {"name": "port"}, 5):
+        with pytest.raises(SiteError, match="a site is a name"):
+            load_site(wrong)
