@@ -119,7 +119,7 @@ def estimate(
             series,
             spans,
             looks,
-            f"{counted(len(series), 'usable look')}; at least {LEAST_LOOKS} are needed for an estimate",
+            f"{counted(len(series), 'usable look')}, and an estimate needs {LEAST_LOOKS}",
         )
     asked = Question(series, belief, seeing, spans, draws)
     return _told(asked, looks, _posterior(asked, np.random.default_rng(seed)))
@@ -177,7 +177,7 @@ def _told(asked: Question, looks: NDArray[np.int64], posterior: Posterior) -> Zo
     notes: list[str | None] = [
         None
         if n >= LEAST_LOOKS_A_PERIOD
-        else f"{counted(n, 'usable look')}; at least {LEAST_LOOKS_A_PERIOD} are needed"
+        else f"{counted(n, 'usable look')}, and an estimate needs {LEAST_LOOKS_A_PERIOD}"
         for n in looks
     ]
     refused = np.array([note is not None for note in notes])
