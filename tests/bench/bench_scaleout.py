@@ -98,9 +98,18 @@ def measured(
 
 def by_dask(scenes: list[str], folder: Path) -> dict[str, dict[str, Any]]:
     """The same by two Dask workers that run already: for the first time, and again when they have the network in memory."""
+    import dask
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
+    # As docs/scaleout.md advises: no profiler in the workers, and no eager return of memory to the system.
+    advised = {
+        "distributed.worker.profile.enabled": False,
+        "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 1 << 27,
+    }
+    with (
+        dask.config.set(advised),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster,
+    ):
         options = ["--threads", "1", "--scheduler", cluster.scheduler_address]
         return {name: measured(scenes, folder, options) for name in ("two Dask workers", "two Dask workers, again")}
 
