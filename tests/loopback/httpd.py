@@ -58,6 +58,8 @@ class Server(ThreadingHTTPServer):
         self.log: list[tuple[str, str, int, int]] = []  # method, path, status, bytes sent
         self.faults: list[Fault] = []
         self._lock = threading.Lock()
+        self.counting = threading.Lock()
+        self.answering = 0
 
     @property
     def url(self) -> str:
@@ -82,6 +84,10 @@ class Server(ThreadingHTTPServer):
         return None
 
     def asked(self, pattern: str) -> list[tuple[str, str, int, int]]:
+        """What was asked for. A client has its answer a moment before the answer is in the log."""
+        until = time.monotonic() + 2.0
+        while self.answering and time.monotonic() < until:
+            time.sleep(0.005)
         return [entry for entry in self.log if re.search(pattern, entry[1])]
 
     def __enter__(self) -> Self:
@@ -101,6 +107,15 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def _serve(self) -> None:
+        with self.server.counting:
+            self.server.answering += 1
+        try:
+            self._answer()
+        finally:
+            with self.server.counting:
+                self.server.answering -= 1
+
+    def _answer(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         request = Request(self.command, self.path, dict(self.headers), self.rfile.read(length))
         fault = self.server.next_fault(request)

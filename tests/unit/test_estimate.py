@@ -127,9 +127,9 @@ def test_too_few_looks_are_refused():
 
 
 def test_one_look_is_not_looks():
-    assert str(estimate(berth([5.0], [1]), QUARTERS).note).startswith("1 usable look;")
+    assert str(estimate(berth([5.0], [1]), QUARTERS).note).startswith("1 usable look, and")
     times = [*np.linspace(5, 85, LEAST_LOOKS), 140.0]
-    assert str(estimate(berth(times, np.ones(LEAST_LOOKS + 1, int)), QUARTERS).notes[1]).startswith("1 usable look;")
+    assert str(estimate(berth(times, np.ones(LEAST_LOOKS + 1, int)), QUARTERS).notes[1]).startswith("1 usable look, and")
 
 
 def test_a_cloudy_period_is_refused_but_stays_in_the_year():
