@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +11,7 @@ import click
 
 from detector.cli import reason
 from detector.cli.options import crs_option, quiet_option, summary_option, weights_option
+from detector.cli.paths import check_apart, check_preview, each_once
 from detector.cli.progress import Progress
 from detector.encoding import BANDS
 from detector.wording import counted
@@ -112,8 +111,8 @@ def _checked(
     from detector.loadings.sites import load_site
     from detector.scene.scale import parse_scale
 
-    scenes = _each_once(scenes)
-    _check_apart({"--out": out, "--looks": looks, "--preview": preview}, scenes)
+    scenes = each_once(scenes)
+    check_apart({"--out": out, "--looks": looks, "--preview": preview}, scenes)
     if acquired is not None and len(scenes) > 1:
         raise click.UsageError(f"--acquired is the time of one scene, and there are {len(scenes)}.")
     check_suffix(out)
@@ -134,7 +133,7 @@ def _checked(
             raise click.UsageError("--chips needs --site: a chip shows a zone of a site.")
         prepare_chips(chips, zones)
     if preview is not None:
-        _check_preview(Path(preview), len(scenes))
+        check_preview(Path(preview), len(scenes))
     if scale is not None:
         parse_scale(scale, "--scale")
     return {
@@ -149,43 +148,6 @@ def _checked(
         "scale": scale,
         "acquired": None if acquired is None else utc_text(acquired, "--acquired"),
     }
-
-
-def _each_once(scenes: tuple[str, ...]) -> tuple[str, ...]:
-    """The scenes without those that are named again: their vessels would be counted twice."""
-    first: dict[str, str] = {}
-    for scene in scenes:
-        if scene in first or os.path.realpath(scene) in map(os.path.realpath, first):
-            click.echo(f"bargewatch: warning: {scene} is named twice and looked at once", err=True)
-        else:
-            first[scene] = scene
-    return tuple(first)
-
-
-def _check_apart(outputs: Mapping[str, str | None], scenes: Sequence[str]) -> None:
-    """No output may replace another one, or a scene."""
-    taken = {os.path.realpath(scene): f"the scene {scene}" for scene in scenes}
-    for option, path in outputs.items():
-        if path is None or Path(path).is_dir():
-            continue
-        if (other := taken.get(os.path.realpath(path))) is not None:
-            raise click.UsageError(f"{option} {path} would replace {other}; name another file.")
-        taken[os.path.realpath(path)] = f"what {option} writes"
-
-
-def _check_preview(preview: Path, scenes: int) -> None:
-    from detector.atomic import check_writable
-
-    if preview.suffix.lower() == ".png":
-        if scenes > 1:
-            raise click.UsageError(
-                f"--preview {preview} is one picture for {scenes} scenes; name a folder instead."
-            )
-        check_writable(preview)
-    elif preview.suffix and not preview.is_dir():
-        raise click.UsageError(f"--preview {preview}: a preview is a .png file or a folder.")
-    else:
-        check_writable(preview / "x.png" if preview.is_dir() else preview)
 
 
 def _run(plan: dict[str, Any], *, debug: bool, as_json: bool, quiet: bool) -> int:
