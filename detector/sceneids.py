@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import PurePath
 from typing import Any
@@ -27,20 +27,22 @@ def distinct_ids(sources: Sequence[Any]) -> dict[str, str]:
     for path in paths.values():
         if not _PRODUCT.match(path.name):
             named[path.stem].add(path)
-    return {
-        source: _apart(path, named[path.stem] - {path})
-        for source, path in paths.items()
-        if path in named[path.stem] and len(named[path.stem]) > 1
-    }
+    ids = {path: name for group in named.values() if len(group) > 1 for path, name in _apart(group).items()}
+    return {source: ids[path] for source, path in paths.items() if path in ids}
 
 
-def _apart(path: PurePath, others: Collection[PurePath]) -> str:
-    if all(path.name != other.name for other in others):
-        return path.name
-    depth = 1
-    while any(_tail(path, depth) == _tail(other, depth) for other in others):
-        depth += 1
-    return _tail(path, depth)
+def _apart(paths: Collection[PurePath]) -> dict[PurePath, str]:
+    """A name for each of several paths with one stem: the file name if it is the only one, else with folders before it."""
+    files = Counter(path.name for path in paths)
+    out = {path: path.name for path in paths if files[path.name] == 1}
+    for depth in range(1, max(len(path.parts) for path in paths)):
+        left = [path for path in paths if path not in out]
+        tails, taken = Counter(_tail(path, depth) for path in left), set(out.values())
+        out |= {path: name for path in left if tails[name := _tail(path, depth)] == 1 and name not in taken}
+    # `a_b/c` and `a/b_c` read alike, however many folders are named.
+    for number, path in enumerate(sorted(path for path in paths if path not in out), start=2):
+        out[path] = f"{_tail(path, len(path.parts))}_{number}"
+    return out
 
 
 def _tail(path: PurePath, depth: int) -> str:
