@@ -185,4 +185,5 @@ def _section(mode: str, report: dict[str, Any]) -> str:
 
 
 def _failures(picture: str) -> str:
-    return f"The worst miss and the worst false alarm of each slice that are not shown before it.\n\n![failures]({picture})\n\n{LEGEND}"
+    which = "The worst miss and the worst false alarm of each slice that are not shown before it."
+    return f"{which}\n\n![failures]({picture})\n\n{LEGEND}"
