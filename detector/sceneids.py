@@ -27,18 +27,23 @@ def distinct_ids(sources: Sequence[Any]) -> dict[str, str]:
     for path in paths.values():
         if not _PRODUCT.match(path.name):
             named[path.stem].add(path)
-    ids = {path: name for group in named.values() if len(group) > 1 for path, name in _apart(group).items()}
+    taken, ids = set(named), dict[PurePath, str]()
+    for group in named.values():
+        if len(group) > 1:
+            ids |= _apart(group, taken)
+            taken |= set(ids.values())
     return {source: ids[path] for source, path in paths.items() if path in ids}
 
 
-def _apart(paths: Collection[PurePath]) -> dict[PurePath, str]:
-    """A name for each of several paths with one stem: the file name if it is the only one, else with folders before it."""
+def _apart(paths: Collection[PurePath], taken: Collection[str]) -> dict[PurePath, str]:
+    """A name that is not taken for each of several paths with one stem: with the suffix if that is enough, else with
+    folders before the stem."""
     files = Counter(path.name for path in paths)
-    out = {path: path.name for path in paths if files[path.name] == 1}
+    out = {path: path.name for path in paths if files[path.name] == 1 and path.name not in taken}
     for depth in range(1, max(len(path.parts) for path in paths)):
         left = [path for path in paths if path not in out]
-        tails, taken = Counter(_tail(path, depth) for path in left), set(out.values())
-        out |= {path: name for path in left if tails[name := _tail(path, depth)] == 1 and name not in taken}
+        tails, used = Counter(_tail(path, depth) for path in left), {*taken, *out.values()}
+        out |= {path: name for path in left if tails[name := _tail(path, depth)] == 1 and name not in used}
     # `a_b/c` and `a/b_c` read alike, however many folders are named.
     for number, path in enumerate(sorted(path for path in paths if path not in out), start=2):
         out[path] = f"{_tail(path, len(path.parts))}_{number}"

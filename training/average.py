@@ -25,7 +25,7 @@ def average_runs(runs: Sequence[Path], out: Path) -> list[Path]:
         out: another folder.
 
     Raises:
-        ConfigError: fewer than two runs, no fold that all have, or `out` is one of them.
+        ConfigError: fewer than two runs, no fold that all have, one without settings, or `out` holds a training run.
         WeightsError: their networks are of different makes.
     """
     if len(runs) < 2 or out.resolve() in [run.resolve() for run in runs]:
@@ -35,11 +35,18 @@ def average_runs(runs: Sequence[Path], out: Path) -> list[Path]:
     if not shared:
         named = " and ".join(map(str, runs))
         raise ConfigError(f"{named} have no fold in common; give folders of `bargewatch train --runs`")
+    for fold in shared:
+        if (out / fold / "results.csv").exists():
+            raise ConfigError(f"{out / fold} is a training run; name another --out, or its network would be lost")
+        if bare := [run for run in runs if not (run / fold / "train.yaml").is_file()]:
+            raise ConfigError(f"{bare[0] / fold} has no train.yaml; give folders of `bargewatch train --runs`")
     done = []
     for fold in shared:
         target = out / fold / "weights" / "last.pt"
         target.parent.mkdir(parents=True, exist_ok=True)
         write_mean([run / fold / "weights" / "last.pt" for run in runs], target)
+        for older in (out / fold).glob("train*.yaml"):
+            older.unlink()
         for number, run in enumerate(runs, start=1):
             name = "train.yaml" if number == 1 else f"train-{number}.yaml"
             shutil.copyfile(run / fold / "train.yaml", out / fold / name)

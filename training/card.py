@@ -138,6 +138,8 @@ def _training(report: dict[str, Any], run: Path | None) -> str:
         f"{what} started from `{settings['start']}`, {o['epochs']} epochs of {s['samples']} crops of "
         f"{s['size']} x {s['size']} pixels, seed {settings['seed']}, on all places of the configuration."
     )
+    if made := _made(settings):
+        lines.append(f"Beside the real labels: {made}.")
     if mean:
         lines.append(f"What the others were trained with, where it differs from the first: {'; '.join(map(_brief, mean))}.")
     others = [fold for fold, theirs in report["settings"].items() if theirs != settings]
@@ -147,6 +149,18 @@ def _training(report: dict[str, Any], run: Path | None) -> str:
             else "The networks measured below were trained with the same settings, each without the places of its fold."
         )  # fmt: skip
     return "\n\n".join(lines)
+
+
+def _made(settings: dict[str, Any]) -> str:
+    """What was shown beside real labels."""
+    painted, laid, hard = settings["painted"], settings["laid"], settings["sampling"]["hard"]
+    parts = [
+        f"{painted['scenes']} painted ports" if painted["scenes"] else "",
+        f"{laid['copies']} copy of every real port with about {laid['vessels']} groups of painted hulls, most at its quays"
+        if laid["copies"] else "",
+        f"false alarms of an earlier stage ({hard:.0%} of the crops)" if hard else "",
+    ]  # fmt: skip
+    return "; ".join(part for part in parts if part)
 
 
 def _brief(settings: dict[str, Any]) -> str:

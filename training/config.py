@@ -219,11 +219,15 @@ def _with_base(path: Path, most: int = 4) -> Any:
     return _over(below, given)
 
 
-def _over(below: Any, given: Any) -> Any:
-    # Shares belong together: those of the base must not stay where others are given.
-    if not isinstance(below, dict) or not isinstance(given, dict) or set(given) <= set(WAYS):
+def _over(below: Any, given: dict[str, Any]) -> Any:
+    """A table of settings over another: section by section, and in a section setting by setting, each as a whole."""
+    if not isinstance(below, dict):
         return given
-    return {**below, **{name: _over(below.get(name), value) for name, value in given.items()}}
+    sections = {
+        name: {**below[name], **value} if isinstance(value, dict) and isinstance(below.get(name), dict) else value
+        for name, value in given.items()
+    }
+    return {**below, **sections}
 
 
 def read_folds(name: str = "folds.yaml") -> tuple[dict[str, list[str]], list[str]]:

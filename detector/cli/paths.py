@@ -32,6 +32,7 @@ def check_apart(outputs: Mapping[str, str | None], scenes: Sequence[str]) -> Non
 
 
 def check_preview(preview: Path, scenes: int) -> None:
+    """A picture for one scene, a folder for several."""
     from detector.atomic import check_writable
 
     if preview.suffix.lower() == ".png":

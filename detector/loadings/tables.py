@@ -147,7 +147,7 @@ def _look(row: Mapping[str, Any], where: str) -> dict[str, Any]:
     if is_missing(row["acquired"]) or row["acquired"] == "":
         raise TableError(
             f"{where}: scene {texts['scene_id']} has no time, so it has no place in a series; "
-            "give `predict` the time of the scene (from Python, acquired=) or take its rows out of both tables"
+            "give `predict` the time of the scene (--acquired, acquired=) or take its rows out of both tables"
         )
     acquired = utc_text(row["acquired"], f"{where}, acquired")
     try:

@@ -48,7 +48,8 @@ def main() -> None:
         "two workers": measured(scenes, arguments.out, ["--threads", "2", "--workers", "2"]),
     }
     if arguments.dask:
-        rows |= by_dask(scenes, arguments.out)
+        rows |= by_dask(scenes, arguments.out, {}, " as they come")
+        rows |= by_dask(scenes, arguments.out, ADVISED, ", settings advised")
     one = rows["one process, one processor"]
     table = one["table"]
     for row in rows.values():
@@ -96,22 +97,24 @@ def measured(
     return {"seconds": seconds, "cpu_seconds": work, "peak_mb": peak, "table": out.read_text()}
 
 
-def by_dask(scenes: list[str], folder: Path) -> dict[str, dict[str, Any]]:
+#: What docs/scaleout.md advises: no profiler in the workers, and no eager return of memory to the system.
+ADVISED = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 1 << 27,
+}
+
+
+def by_dask(scenes: list[str], folder: Path, settings: dict[str, Any], how: str) -> dict[str, dict[str, Any]]:
     """The same by two Dask workers that run already: for the first time, and again when they have the network in memory."""
     import dask
     from distributed import LocalCluster
 
-    # As docs/scaleout.md advises: no profiler in the workers, and no eager return of memory to the system.
-    advised = {
-        "distributed.worker.profile.enabled": False,
-        "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 1 << 27,
-    }
     with (
-        dask.config.set(advised),
+        dask.config.set(settings),
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster,
     ):
         options = ["--threads", "1", "--scheduler", cluster.scheduler_address]
-        return {name: measured(scenes, folder, options) for name in ("two Dask workers", "two Dask workers, again")}
+        return {f"two Dask workers{how}{when}": measured(scenes, folder, options) for when in ("", ", again")}
 
 
 if __name__ == "__main__":

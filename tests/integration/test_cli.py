@@ -250,6 +250,16 @@ def test_help_is_quick_lists_everything_and_imports_nothing_heavy():
         assert f"  {name} " in done.stdout
 
 
+def test_the_help_names_the_threshold_of_the_weights_that_ship():
+    from detector import calibration
+    from detector.model import find_weights
+
+    shipped = find_weights(None)
+    shown = float(calibration.apply(shipped.calibration, shipped.confidence))
+    text = " ".join(bargewatch("predict", "--help").stdout.split())
+    assert f"about {shown:.2f} for those that ship" in text
+
+
 def test_training_commands_say_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "training.cli", None)
     assert call("train", "--help") == 2

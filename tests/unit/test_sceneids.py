@@ -26,7 +26,9 @@ def test_products_and_what_is_named_again_keep_their_ids() -> None:
 FOLDERS = st.lists(st.sampled_from(["a", "b", "a_b", "b_a"]), min_size=1, max_size=4).map("/".join)
 
 
-@given(st.lists(FOLDERS, max_size=6, unique=True))
-def test_no_two_paths_get_one_id(folders: list[str]) -> None:
-    found = distinct_ids([f"/{folder}/s.tif" for folder in folders])
-    assert len(set(found.values())) == len(found) == (len(folders) if len(folders) > 1 else 0)
+@given(st.lists(st.tuples(FOLDERS, st.sampled_from(["s", "b_s", "a_b_s"])), max_size=6, unique=True))
+def test_no_two_paths_get_one_id(files: list[tuple[str, str]]) -> None:
+    paths = [f"/{folder}/{stem}.tif" for folder, stem in files]
+    found = distinct_ids(paths)
+    ids = [found.get(path, path.rsplit("/", 1)[1].removesuffix(".tif")) for path in paths]
+    assert len(set(ids)) == len(paths)

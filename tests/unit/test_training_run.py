@@ -131,6 +131,13 @@ def test_mean_of_runs_lies_between_them(checkpoint: Path, data: Path, tmp_path: 
     with pytest.raises(ConfigError, match="in common"):
         average_runs([first, tmp_path / "mean" / "all"], tmp_path / "none")
     assert not (tmp_path / "none").exists()
+    before = other.read_bytes()
+    with pytest.raises(ConfigError, match="would be lost"):
+        average_runs([first, tmp_path / "mean"], tmp_path / "second")
+    assert other.read_bytes() == before
+    (tmp_path / "mean" / "all" / "train.yaml").unlink()
+    with pytest.raises(ConfigError, match="no train.yaml"):
+        average_runs([first, tmp_path / "mean"], tmp_path / "none")
 
 
 def test_export_register_and_find(checkpoint: Path, tmp_path: Path) -> None:
