@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -15,6 +16,8 @@ T = TypeVar("T")
 
 WAYS = ("anchored", "alongside", "double_banked", "end_on", "rafted", "tow", "underway")
 """How a laid vessel can lie; see `training.composites.scene`."""
+MOORINGS = ("anchored", "alongside", "double_banked", "end_on", "rafted")
+"""How a pasted hull can lie: one with a wake is not cut out of its water."""
 
 
 @dataclass
@@ -76,6 +79,25 @@ class LaidConfig:
 
 
 @dataclass
+class PastedConfig:
+    """Real ports with hulls of other real vessels pasted on; see `training.pasted`.
+
+    Attributes:
+        copies: of each port that has all bands; 0 for none.
+        vessels: pasted on each copy, fewer where its water is full.
+        status: share of each of `MOORINGS`.
+    """
+
+    copies: int = 0
+    vessels: int = 40
+    status: dict[str, float] = field(
+        default_factory=lambda: {
+            "anchored": 0.15, "alongside": 0.4, "double_banked": 0.1, "end_on": 0.2, "rafted": 0.15
+        }
+    )  # fmt: skip
+
+
+@dataclass
 class SamplingConfig:
     """How crops are drawn; see `training.sampling.ChipSampler`."""
 
@@ -117,6 +139,7 @@ class TrainConfig:
     most_places: int = 0
     painted: PaintedConfig = field(default_factory=PaintedConfig)
     laid: LaidConfig = field(default_factory=LaidConfig)
+    pasted: PastedConfig = field(default_factory=PastedConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     optimise: OptimiseConfig = field(default_factory=OptimiseConfig)
 
@@ -171,7 +194,10 @@ def _check(config: TrainConfig, where: str) -> None:
         (config.painted.size < 400 or config.painted.size % 2, "painted.size", "even and at least 400"),
         (config.laid.copies < 0, "laid.copies", "0 or more"),
         (config.laid.vessels < 1, "laid.vessels", "1 or more"),
-        (not _shares(config.laid.status), "laid.status", f"shares, 1 in all, of {', '.join(WAYS)}"),
+        (not _shares(config.laid.status, WAYS), "laid.status", f"shares, 1 in all, of {', '.join(WAYS)}"),
+        (config.pasted.copies < 0, "pasted.copies", "0 or more"),
+        (config.pasted.vessels < 1, "pasted.vessels", "1 or more"),
+        (not _shares(config.pasted.status, MOORINGS), "pasted.status", f"shares, 1 in all, of {', '.join(MOORINGS)}"),
         (not 0 <= s.drop_near_infrared <= 1, "sampling.drop_near_infrared", "a share from 0 to 1"),
         (not 0 <= s.strength <= 1.25, "sampling.strength", "from 0 to 1.25"),
         (len(s.scale) != 2 or not 0 < min(s.scale) or s.scale[0] > s.scale[-1], "sampling.scale", "two factors, low, high"),
@@ -186,8 +212,8 @@ def _check(config: TrainConfig, where: str) -> None:
             raise ConfigError(f"{where}.{name} must be {must}")
 
 
-def _shares(table: Any) -> bool:
-    numbers = table.values() if isinstance(table, dict) and set(table) <= set(WAYS) else ["none"]
+def _shares(table: Any, known: Sequence[str]) -> bool:
+    numbers = table.values() if isinstance(table, dict) and set(table) <= set(known) else ["none"]
     sound = all(isinstance(n, int | float) and not isinstance(n, bool) and n >= 0 for n in numbers)
     return sound and abs(sum(numbers) - 1.0) < 1e-6
 

@@ -42,7 +42,7 @@ def laid_scenes(
         for number in range(config.copies):
             composite = compose(port, FAMILIES["train"], config.vessels, _FIRST_SEED + number, config.status)
             path = folder / f"{scene.name}_laid_{number}.tif"
-            write_pixels(composite, path)
+            write_pixels(composite.pixels, composite.grid, path)
             laid = [Label(t.corners, t.label if t.label in classes else "vessel", id=t.vessel.id) for t in composite.truth]
             out.append(LabelledScene(path, scene.place, [*scene.labels, *laid]))
             log.info("%s: %d vessels laid", path.name, len(laid))

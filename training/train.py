@@ -26,6 +26,7 @@ from training.datasets import load_scenes, split
 from training.hard import read_spots
 from training.laid import laid_scenes
 from training.painted import painted_scenes
+from training.pasted import pasted_scenes
 from training.sampling import ChipSampler, collate
 
 log = logging.getLogger(__name__)
@@ -161,9 +162,12 @@ def train(
             log.info("%s has all its %d epochs; nothing to do", run, planned)
             return last
     else:
-        scenes = split(load_scenes(config, data), config, fold)
-        scenes += laid_scenes(scenes, config.laid, config.classes, run / "laid")
-        scenes += painted_scenes(config.painted, config.classes, run / "painted")
+        real = split(load_scenes(config, data), config, fold)
+        scenes = [
+            *real, *laid_scenes(real, config.laid, config.classes, run / "laid"),
+            *pasted_scenes(real, config.pasted, run / "pasted"),
+            *painted_scenes(config.painted, config.classes, run / "painted"),
+        ]  # fmt: skip
         cut = cut_chips(scenes, chips, tuple(config.classes), read_spots(hard) if hard else None)
         log.info("%d chips of %d scenes, places: %s", len(cut), len(scenes), sorted({c.place for c in cut}))
         (run / "train.yaml").write_text(config.to_yaml())

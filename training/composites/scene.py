@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -103,11 +103,11 @@ def plans(
     """Groups of vessels with their places on a port's free water; `rng` may be used between them."""
     taken: list[tuple[float, float, float]] = []
     for group in _groups(rng, family, count, status):
-        place = _place(port, group, rng, taken)
+        place = place_group(port, [vessel for vessel, _ in group], rng, taken)
         if place is None:
             continue
         col, row, turn = place
-        vessels = [_turned(vessel, turn) for vessel, _ in group]
+        vessels = [turned(vessel, turn) for vessel, _ in group]
         fitted = [(v, c, fit_out(v, c, family, rng)) for v, (_, c) in zip(vessels, group, strict=True)]
         yield Plan(fitted, (col, row), _view(port, (col, row), family, rng))
 
@@ -180,23 +180,29 @@ def _vessel(rng: np.random.Generator, family: Family, kind: str, name: str, stat
     return Vessel(name, kind, 0.0, 0.0, length, width, 0.0, status, speed, paint=int(rng.integers(1 << 30)))
 
 
-def _turned(vessel: Vessel, turn: float) -> Vessel:
+def turned(vessel: Vessel, turn: float) -> Vessel:
+    """A vessel turned clockwise about the origin by so many degrees."""
     s, c = np.sin(np.radians(turn)), np.cos(np.radians(turn))
     x, y = c * vessel.x - s * vessel.y, s * vessel.x + c * vessel.y
     return replace(vessel, x=float(x), y=float(y), heading=(vessel.heading + turn) % 360.0)
 
 
-def _place(
-    port: Port,
-    group: list[tuple[Vessel, Cargo]],
-    rng: np.random.Generator,
-    taken: list[tuple[float, float, float]],
+def place_group(
+    port: Port, group: Sequence[Vessel], rng: np.random.Generator, taken: list[tuple[float, float, float]]
 ) -> tuple[float, float, float] | None:
-    """(column, row, turn in degrees) where a group lies on water and off all others, or None."""
-    first = group[0][0]
-    reach = max(float(np.hypot(v.x, v.y)) + v.length / 2 for v, _ in group)
+    """(column, row, turn in degrees) where a group lies on water and off all others, or None.
+
+    Args:
+        port: the port.
+        group: vessels heading up the grid round the origin, in metres. The first says by its status how they lie:
+            `alongside` has the quay to starboard, `end_on` behind, others lie in the open.
+        rng: where it is tried.
+        taken: (column, row, reach in metres) of the groups that lie there; the new one is added.
+    """
+    first = group[0]
+    reach = max(float(np.hypot(v.x, v.y)) + v.length / 2 for v in group)
     moored = first.status in _MOORED
-    half = first.width / 2 if first.status == "alongside" else max(v.y + v.length / 2 for v, _ in group)
+    half = first.width / 2 if first.status == "alongside" else max(v.y + v.length / 2 for v in group)
     off = half + float(rng.uniform(2.0, 9.0)) if moored else reach + 40.0
     near = np.abs(port.from_shore - off) < port.pixel_m * 0.7 if moored else port.from_shore > off
     rows, cols = np.nonzero(near)
@@ -210,7 +216,7 @@ def _place(
             continue
         if first.status == "end_on":
             turn -= 90.0  # the head of the group points off the shore
-        if moored and not all(_afloat(port, _turned(v, turn), col, row) for v, _ in group):
+        if moored and not all(_afloat(port, turned(v, turn), col, row) for v in group):
             continue
         taken.append((col, row, reach))
         return float(col), float(row), turn

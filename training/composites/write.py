@@ -13,23 +13,25 @@ from typing import Any
 
 import numpy as np
 
+from detector.geometry import Grid
 from training.composites.families import FAMILIES
 from training.composites.fit import FIT_PORTS, TEST_PORTS
 from training.composites.ports import read_port
 from training.composites.samples import read_ports
 from training.composites.scene import Composite, compose
 from training.labels import Label
+from training.simulate.noise import Array
 from training.simulate.spectra import BANDS
 
 
-def write_pixels(composite: Composite, path: Path) -> None:
-    """Write a scene as GeoTIFF (uint16, reflectance = DN / 65535, as the real ports)."""
+def write_pixels(pixels: Array, grid: Grid, path: Path) -> None:
+    """Write (bands, height, width) reflectance as GeoTIFF (uint16, reflectance = DN / 65535, as the real ports)."""
     import rasterio
 
-    height, width = composite.pixels.shape[1:]
-    stored = np.where(np.isfinite(composite.pixels), np.clip(np.rint(composite.pixels * 65535), 1, 65535), 0)
+    height, width = pixels.shape[1:]
+    stored = np.where(np.isfinite(pixels), np.clip(np.rint(pixels * 65535), 1, 65535), 0)
     profile = {"driver": "GTiff", "count": len(BANDS), "dtype": "uint16", "width": width, "height": height,
-               "crs": composite.grid.crs, "transform": composite.grid.transform, "nodata": 0,
+               "crs": grid.crs, "transform": grid.transform, "nodata": 0,
                "compress": "deflate"}  # fmt: skip
     with rasterio.open(path, "w", **profile) as out:
         out.write(stored.astype(np.uint16))
@@ -43,7 +45,7 @@ def write(composites: list[tuple[Composite, list[Label]]], folder: Path) -> None
     images, annotations = [], list[dict[str, Any]]()
     for number, (composite, real) in enumerate(composites, 1):
         name = f"{composite.port}_composite_{number}.tif"
-        write_pixels(composite, folder / name)
+        write_pixels(composite.pixels, composite.grid, folder / name)
         height, width = composite.pixels.shape[1:]
         images.append(
             {"id": number, "file_name": name, "width": width, "height": height, "location": composite.port}
