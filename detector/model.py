@@ -256,13 +256,13 @@ def prepare(weights: Weights, threads: int | None = None) -> None:
 
 #: Two threads that ask at once must not both start to load, nor may two networks be loaded at once: OpenVINO can then wait
 #: for Python and Python for OpenVINO, for ever.
-_ASKING, _LOADING = Lock(), Lock()
+_ASKING, LOADING = Lock(), Lock()
 
 
 @lru_cache(maxsize=4)
 def _kept(weights: Weights, window: tuple[int, int], threads: int | None, runtime: str) -> Future[Network]:
     def load() -> Network:
-        with _LOADING:
+        with LOADING:
             return Network(weights, window, threads, runtime)
 
     loader = ThreadPoolExecutor(1, thread_name_prefix="bargewatch-load")

@@ -21,9 +21,9 @@ from detector.yamlfiles import read_document
 FACTS = {
     "scene_id": "the scene",
     "acquired": "its time",
-    "class": "vessel or coal_barge, by the network",
+    "class": "vessel or coal_barge",
     "confidence": "of the detection",
-    "coal_score": "darkness of the deck, 0 to 1",
+    "coal_score": "how much the hull looks as if it shows coal, 0 to 1",
     "length_m": "seen",
     "width_m": "seen",
     "lon": "degrees",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,19 @@ import pytest
 from affine import Affine
 from rasterio.crs import CRS
 
+from detector import coal, patches
 from detector.geometry import Grid
-from training.composites import FAMILIES, Port, ceiling, compose, samples
-from training.composites.fit import common_threshold, f1, fit, held_out
+from detector.patches import ACROSS, ALONG, BANDS, Patches
+from training.composites import FAMILIES, Port, compose, samples
 from training.composites.render import View, draw
 from training.composites.samples import Samples, as_drawn
 from training.labels import LabelledScene
 from training.simulate.hulls import Vessel
-from training.simulate.spectra import BANDS
+
+onnxruntime = pytest.importorskip("onnxruntime")
+torch = pytest.importorskip("torch")
+from training.composites import network  # noqa: E402
+from training.composites.fit import common_threshold, f1, held_out, report, trained  # noqa: E402
 
 _WATER = np.array((0.05, 0.06, 0.04, 0.02, 0.01), np.float32)
 
@@ -31,11 +37,14 @@ def port() -> Port:
     return Port("quay", pixels, grid, 10.0, [])
 
 
-def test_families_share_no_coal() -> None:
-    train, test = FAMILIES["train"], FAMILIES["test"]
+@pytest.mark.parametrize("name", ["train", "wide"])
+def test_families_share_no_coal(name: str) -> None:
+    train, test = FAMILIES[name], FAMILIES["test"]
+    for part in ("coal", "cargo"):
+        here, there = getattr(train, part), getattr(test, part)
+        assert not {tuple(row) for row in here.values()} & {tuple(row) for row in there.values()}
     assert not set(train.coal) & set(test.coal)
     assert not set(train.barges) & set(test.barges)
-    assert not {tuple(row) for row in train.cargo.values()} & {tuple(row) for row in test.cargo.values()}
 
 
 def test_composites_are_repeatable_and_change_only_what_is_near_vessels(port: Port) -> None:
@@ -93,92 +102,121 @@ def test_a_port_that_is_done_is_not_made_again(
         return port
 
     monkeypatch.setattr(samples, "read_port", once)
-    monkeypatch.setattr(samples, "real_samples", lambda *_: None)
     scene = LabelledScene(Path("quay.tif"), "quay", [])
     first, second, more = (
         samples.port_samples(scene, FAMILIES["train"], count, 3, tmp_path / "kept") for count in (3, 3, 4)
     )
+    assert first is not None and second is not None and more is not None
     assert len(made) == 2 and len(list((tmp_path / "kept").iterdir())) == 2
-    assert set(first) == {"swir", "nir", "colour"} and len(more["nir"].coal) > len(first["nir"].coal)
-    for name, values in first["nir"].values.items():
-        np.testing.assert_array_equal(values, second["nir"].values[name])
+    assert len(more) > len(first) == len(second)
+    np.testing.assert_array_equal(first.patches.reflectance, second.patches.reflectance)
+    assert set(first.port) == {"quay"} and first.patches.reflectance.dtype == np.float16
 
 
-def test_weights_are_never_negative_and_part_the_classes() -> None:
-    rng = np.random.default_rng(2)
-    y = np.arange(200) < 100
-    values = {"good": rng.normal(0, 1, 200) + 2.0 * y, "wrong": rng.normal(0, 1, 200) - 2.0 * y}
-    none, size = np.zeros(200, bool), np.full(200, 80.0)
-    model = fit(Samples(values, y, none, size, size / 4, [{}] * 200), ("good", "wrong"))
-    assert model.weights[0] > 0.5 and model.weights[1] == 0.0
-    assert f1(np.array([True, True]), np.array([True, False])) == {
-        "precision": 0.5,
-        "recall": 1.0,
-        "f1": pytest.approx(2 / 3),
-    }
+def test_bands_of_a_set_are_all_that_is_seen() -> None:
+    whole = _ports()
+    whole.patches.reflectance[:5, 4] = np.nan  # no B11
+    whole.patches.reflectance[5:9, 3:] = np.nan  # true colour
+    assert [len(whole.with_bands(name)) for name in ("swir", "nir", "colour")] == [291, 296, 300]
+    assert np.isnan(whole.with_bands("colour").patches.reflectance[:, 3:]).all()
+    assert np.isfinite(whole.patches.reflectance[20, 3:]).all()  # the whole set stays as it was
 
 
-def _ports(rng: np.random.Generator, shift: float = 2.0) -> Samples:
-    """Three ports of 100 vessels, half with coal, and 100 real ones."""
-    port = [{"port": name} for name in ("a", "b", "c") for _ in range(200)]
-    real = np.tile(np.arange(200) >= 100, 3)
-    y = np.tile(np.arange(200) < 50, 3)
-    size = np.full(600, 80.0)
-    return Samples({"dark": rng.normal(0, 1, 600) + shift * y}, y, real, size, size / 4, port)
+def _ports(seed: int = 3) -> Samples:
+    """Three ports of 50 composites, half with coal, and 50 real vessels; coal is darker."""
+    rng = np.random.default_rng(seed)
+    y = np.tile(np.arange(100) < 25, 3)
+    real = np.tile(np.arange(100) >= 50, 3)
+    pixels = rng.normal(0.05, 0.003, (300, len(BANDS), ALONG, ACROSS))
+    hull = np.where(y, 0.015, 0.2) * np.exp(rng.normal(0, 0.2, 300))
+    pixels[:, :, 3:-3, 6:-6] = hull[:, None, None, None]
+    size = np.full(300, 80.0)
+    about = [{"port": name} for name in ("busan", "genoa", "klang") for _ in range(100)]
+    return Samples(Patches(pixels.astype(np.float16), size, size / 4), y, real, about)
 
 
-def test_a_port_is_scored_without_its_own_samples() -> None:
-    whole = _ports(np.random.default_rng(3))
-    at_a = np.array([row["port"] == "a" for row in whole.about])
-    first = held_out(whole, ("dark",))
-    whole.coal[at_a] = (
-        ~whole.coal[at_a] & ~whole.real[at_a]
-    )  # what port a says of itself must not count there
-    second = held_out(whole, ("dark",))
-    np.testing.assert_allclose(first[at_a], second[at_a])
-    assert np.abs(first - second)[~at_a].max() > 0.01
+def test_the_network_parts_coal_from_other_hulls_with_any_bands(tmp_path: Path) -> None:
+    whole = _ports()
+    net = network.fit(whole, 25)
+    for chosen in coal.BAND_SETS:
+        value = network.score(net, whole, chosen)
+        assert value[whole.coal].min() > 0.5 > value[~whole.coal].max()
+    small = Samples(Patches(whole.patches.reflectance, whole.patches.length_m / 4, whole.patches.width_m), *_rest(whole))
+    assert np.isnan(network.score(net, small, "swir")).all()
+
+    path = tmp_path / "coal.onnx"
+    digest = network.export(net, path)
+    assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    told = whole.where(np.arange(300) % 10 == 0).patches
+    told.reflectance = told.reflectance.astype(np.float32)
+    given = patches.inputs(told)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    theirs = session.run(None, {"patches": given})[0]
+    ours = network.score(net, whole, "swir")[::10]
+    assert theirs == pytest.approx(ours, abs=1e-4)
+    for turned in (given[:, :, ::-1], given[:, :, :, ::-1]):
+        assert session.run(None, {"patches": np.ascontiguousarray(turned)})[0] == pytest.approx(theirs, abs=1e-4)
+
+
+def _rest(whole: Samples) -> tuple[np.ndarray, np.ndarray, list[dict[str, object]]]:
+    return whole.coal, whole.real, whole.about
+
+
+def test_training_is_repeatable_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = _ports()
+    first = trained(whole, 1, "all", tmp_path)
+    again = network.fit(whole, 1)
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+    monkeypatch.setattr(network, "fit", lambda *args, **named: pytest.fail("trained a second time"))
+    kept = trained(whole, 1, "all", tmp_path)
+    assert torch.equal(kept.weigh[4].weight, first.weigh[4].weight)
+
+
+def test_a_port_is_scored_without_its_own_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, seen = _ports(), []
+
+    def fit(part: Samples, epochs: int, seed: int = 0, name: str = "") -> network.CoalNet:
+        seen.append(set(part.port))
+        return network.CoalNet().eval()
+
+    monkeypatch.setattr(network, "fit", fit)
+    found = list(held_out(whole, 1, tmp_path))
+    assert seen == [{"klang"}, {"busan", "genoa"}]
+    assert len(found) == 3
+    for value, part in found:
+        assert len(value) == len(part) == 300 and set(part.port) == {"busan", "genoa", "klang"}
 
 
 def test_one_threshold_keeps_false_calls_of_real_vessels_few() -> None:
     rng = np.random.default_rng(4)
-    sets = [_ports(rng), _ports(rng)]
-    held = [(held_out(one, ("dark",)), one) for one in sets]
+    whole = _ports()
+    held = [(1 / (1 + np.exp(-rng.normal(2.0 * whole.coal, 1.0))), whole) for _ in range(2)]
     level = common_threshold(held)
     false = np.mean([(value >= level)[one.real].mean() for value, one in held])
     looser = np.mean([(value >= 0.5)[one.real].mean() for value, one in held])
     assert false <= 0.025 < looser
-    short = [(value, one) for value, one in held]
-    for _, one in short:
-        one.length_m[:] = 20.0  # no barge is that short: nothing real is called one, and F1 alone decides
-    assert common_threshold(short) < level
+    whole.patches.length_m[:] = 20.0  # no barge is that short: nothing real is called one, and F1 alone decides
+    assert common_threshold(held) < level
 
 
-def test_painted_spectra_are_those_of_deck_and_cargo() -> None:
-    from training.simulate.decks import Part
-
-    vessel = Vessel("a", "barge", 0.0, 0.0, 96.0, 20.0, 0.0)
-    deck, coal = (0.3,) * 5, (0.04,) * 5
-    half = (Part(0.0, 48.0, -5.0, 5.0, coal),)
-    image = ceiling.painted(vessel, (deck, half), np.zeros(5, np.float32))
-    assert image.shape == (5, 8, 12)
-    assert image[0, :4] == pytest.approx(0.3)
-    assert image[0, 4:].mean() == pytest.approx((0.3 + 0.04) / 2, abs=0.01)
-    hazy = ceiling.painted(vessel, (deck, half), np.full(5, 0.02, np.float32))
-    assert hazy[0, 6, 6] == pytest.approx(0.04 * 0.96 + 0.02, abs=1e-4)
+def test_precision_and_recall() -> None:
+    found = f1(np.array([True, True]), np.array([True, False]))
+    assert found == {"precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3)}
 
 
-def test_the_judge_is_asked_of_ports_that_it_has_not_seen() -> None:
-    rng = np.random.default_rng(5)
-    y = np.arange(300) % 2 == 0
-    group = np.repeat(np.array(["a", "b", "c"]), 100)
-    x = np.column_stack([rng.normal(0, 1, 300) + 3.0 * y, rng.normal(0, 1, 300)])
-    chance = ceiling.held_out(x, y, group)
-    assert ceiling.best_f1(chance, y) > 0.85
-    known = x.copy()
-    known[0] = np.nan
-    assert ceiling.held_out(known, y, group)[0] == 0.0
-    noise = ceiling.held_out(rng.normal(0, 1, (300, 2)), y, group)
-    assert abs(noise[y].mean() - noise[~y].mean()) < 0.15
+def test_a_report_counts_unknown_scores_as_not_coal() -> None:
+    whole = _ports()
+    for row in whole.about:
+        row["label"] = "coal_barge"
+    value = np.where(whole.coal, 0.9, 0.1)
+    value[np.flatnonzero(whole.coal)[:15]] = np.nan
+    value[np.flatnonzero(whole.real)[:3]] = 0.9
+    found = report(value, whole, 0.5)
+    assert found["composites"] == 150 and found["with_coal"] == 75 and found["real"] == 150
+    assert found["coal"] == {"precision": 1.0, "recall": 0.8, "f1": pytest.approx(1.6 / 1.8)}
+    assert found["unknown"] == 0.1 and found["real_called"] == found["real_coal_barge"] == 0.02
+    assert found["auc"] == 1.0
 
 
 def test_ranks_lie_end_on_and_pairs_off_the_quay(port: Port) -> None:

@@ -1,4 +1,7 @@
-"""What composites are drawn from: two families of spectra, sizes, optics and haze that share no coal and no port.
+"""What composites are drawn from: families of spectra, sizes, optics and haze.
+
+`train` (laid on ports for the detector) and `wide` (for the coal score) share no coal, no cargo and no size of barge with
+`test`, and are laid on other ports.
 
 The figures are in `families.yaml`; its rows of reflectance give B02, B03, B04, B08, B11.
 
@@ -40,7 +43,7 @@ class Family:
     """Ranges that composites are drawn from.
 
     Attributes:
-        name: `train` or `test`.
+        name: `train`, `wide` or `test`.
         coal, cargo: reflectance of the materials.
         barges: length and beam in metres of dumb barges.
         sizes: range of lengths by kind of hull.

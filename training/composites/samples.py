@@ -1,4 +1,4 @@
-"""Boxes that the coal score is fitted and tested on, with their features, kept by port: a run goes on where one ended."""
+"""Boxes that the coal score is trained and tested on, kept by port and drawing: a run goes on where one ended."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector import coal, unmixing
+from detector import coal, patches
 from detector.atomic import replacing
-from detector.boxes import Floats, measure
+from detector.boxes import Floats
+from detector.patches import Patches
 from detector.scene import open_scene
 from training.composites.families import Family
 from training.composites.ports import read_port
@@ -23,52 +24,63 @@ from training.labels import LabelledScene, apply_corrections, read_coco
 
 #: Boxes drawn for each vessel of a composite.
 _DRAWS = 2
-_JUDGES = ("ceiling.py", "fit.py", "write.py")
-#: What decides the pixels and features of a composite; its text is part of the key that they are kept by.
+_JUDGES = ("fit.py", "network.py", "write.py")
+#: What decides the pixels of a composite; its text is part of the key that they are kept by.
 _CODE = (
     *sorted(path for path in Path(__file__).parent.glob("*.py") if path.name not in _JUDGES),
     Path(__file__).with_name("families.yaml"),
     *sorted((Path(__file__).parents[1] / "simulate").glob("*.py")),
-    *(Path(module.__file__ or "") for module in (coal, unmixing)),
+    Path(patches.__file__ or ""),
 )
 
 
 @dataclass
 class Samples:
-    """Boxes to score: features of one band set, truth, and what they are.
+    """Boxes to score: what they show, and what they are.
 
     Attributes:
-        values: (n,) features by name.
+        patches: (n,) what they show; in half precision, a band that the scene lacks is NaN.
         coal: (n,) whether coal shows.
         real: (n,) whether it is a real vessel, taken for not coal.
-        length_m, width_m: (n,) of the scored boxes.
         about: (n,) dicts: port, kind, cargo, load, status, width (of the hull, m), label.
     """
 
-    values: dict[str, NDArray[np.float64]]
+    patches: Patches
     coal: NDArray[np.bool_]
     real: NDArray[np.bool_]
-    length_m: Floats
-    width_m: Floats
     about: list[dict[str, Any]]
+
+    def __len__(self) -> int:
+        return len(self.coal)
+
+    @property
+    def port(self) -> NDArray[np.str_]:
+        """(n,) the places."""
+        return np.array([row["port"] for row in self.about], dtype=np.str_)
 
     @classmethod
     def concat(cls, parts: Sequence[Samples]) -> Samples:
         """All samples of several lists."""
-        names = parts[0].values
-        return cls(
-            {name: np.concatenate([p.values[name] for p in parts]) for name in names},
-            np.concatenate([p.coal for p in parts]), np.concatenate([p.real for p in parts]),
-            np.concatenate([p.length_m for p in parts]), np.concatenate([p.width_m for p in parts]),
-            [row for p in parts for row in p.about],
+        every = [part.patches for part in parts]
+        joined = Patches(
+            np.concatenate([p.reflectance for p in every]), np.concatenate([p.length_m for p in every]),
+            np.concatenate([p.width_m for p in every]),
         )  # fmt: skip
+        coal_, real = (np.concatenate([getattr(part, name) for part in parts]) for name in ("coal", "real"))
+        return cls(joined, coal_, real, [row for part in parts for row in part.about])
 
     def where(self, mask: NDArray[np.bool_]) -> Samples:
         """The samples of a mask (n,)."""
-        return Samples(
-            {name: value[mask] for name, value in self.values.items()}, self.coal[mask], self.real[mask],
-            self.length_m[mask], self.width_m[mask], [self.about[i] for i in np.flatnonzero(mask)],
-        )  # fmt: skip
+        about = [self.about[i] for i in np.flatnonzero(mask)]
+        return Samples(self.patches.where(mask), self.coal[mask], self.real[mask], about)
+
+    def with_bands(self, chosen: str) -> Samples:
+        """The samples whose scenes have all bands of a set, without their other bands."""
+        needed = np.array([band in coal.BAND_SETS[chosen] for band in patches.BANDS])
+        there = np.asarray(np.isfinite(self.patches.reflectance).any(axis=(2, 3)))
+        out = self.where(np.asarray(there[:, needed].all(axis=1)))
+        out.patches.reflectance[:, ~needed] = np.nan
+        return out
 
 
 def as_drawn(corners: Floats, family: Family, pixel_m: float, rng: np.random.Generator) -> Floats:
@@ -88,10 +100,10 @@ def as_drawn(corners: Floats, family: Family, pixel_m: float, rng: np.random.Gen
     return out
 
 
-def composite_samples(composite: Composite, family: Family, chosen: str, draws: int = _DRAWS) -> Samples:
+def composite_samples(composite: Composite, family: Family, draws: int = _DRAWS, seed: Sequence[int] = ()) -> Samples:
     """Samples of a composite scene, each vessel with several boxes."""
     pixel = float(np.mean(composite.grid.pixel_size()))
-    rng = np.random.default_rng([len(composite.truth), 3])
+    rng = np.random.default_rng([len(composite.truth), 3, *seed])
     truth = composite.truth * draws
     boxes = as_drawn(np.array([t.corners for t in truth]).reshape(-1, 4, 2), family, pixel, rng)
     about = [
@@ -99,55 +111,41 @@ def composite_samples(composite: Composite, family: Family, chosen: str, draws: 
          "status": t.vessel.status, "width": t.vessel.width, "label": t.label}
         for t in truth
     ]  # fmt: skip
-    with composite.open(coal.BAND_SETS[chosen]) as scene:
-        sizes = measure(boxes, scene.grid)
-        values = coal.features(scene, boxes, chosen)
-    shows = np.array([t.cargo.coal for t in truth], bool)
-    return Samples(values, shows, np.zeros(len(truth), bool), sizes.length_m, sizes.width_m, about)
+    with composite.open(patches.BANDS) as scene:
+        found = patches.cut(scene, boxes, patches.BANDS)
+    found.reflectance = found.reflectance.astype(np.float16)
+    return Samples(found, np.array([t.cargo.coal for t in truth], bool), np.zeros(len(truth), bool), about)
 
 
-def real_samples(labelled: LabelledScene, chosen: str) -> Samples | None:
-    """The labelled vessels of a real scene, or None where it lacks a band."""
+def real_samples(labelled: LabelledScene) -> Samples | None:
+    """The labelled vessels of a real scene, or None where it lacks red, green or blue."""
     boxes = np.array([label.corners for label in labelled.labels if not label.ignore]).reshape(-1, 4, 2)
     with open_scene(labelled.path, require=()) as scene:
-        if not set(coal.BAND_SETS[chosen]) <= set(scene.bands) or not len(boxes):
+        bands = [band for band in patches.BANDS if band in scene.bands]
+        if coal.band_set(scene.bands) is None or not len(boxes):
             return None
-        sizes = measure(boxes, scene.grid)
-        values = coal.features(scene, boxes, chosen)
+        found = patches.cut(scene, boxes, bands)
+    found.reflectance = found.reflectance.astype(np.float16)
     none = np.zeros(len(boxes), bool)
-    about = [
-        {"port": labelled.place, "kind": "real", "width": float(w), "label": "vessel"} for w in sizes.width_m
-    ]
-    return Samples(values, none, ~none, sizes.length_m, sizes.width_m, about)
+    about = [{"port": labelled.place, "kind": "real", "width": float(w), "label": "vessel"} for w in found.width_m]
+    return Samples(found, none, ~none, about)
 
 
 def port_samples(
-    scene: LabelledScene, family: Family, vessels: int, seed: int, cache: Path | None
-) -> dict[str, Samples]:
-    """Composites and real vessels of a port by band set; from the cache where a run before has made them."""
-    names = [
-        Path(scene.path).name,
-        family.name,
-        str(vessels),
-        str(seed),
-        repr([label.corners.tolist() for label in scene.labels]),
-    ]
-    key = hashlib.sha256(
-        "\n".join(names).encode() + b"".join(path.read_bytes() for path in _CODE)
-    ).hexdigest()[:16]
-    kept = None if cache is None else cache / f"{family.name}-{scene.place}-{vessels}-{key}.pickle"
+    scene: LabelledScene, family: Family, vessels: int, seed: int, cache: Path | None, draws: int = _DRAWS
+) -> Samples | None:
+    """Composites of one drawing on a port, from the cache where a run before has made them; None where it lacks a band."""
+    names = [Path(scene.path).name, family.name, str(vessels), str(seed), str(draws)]
+    names.append(repr([label.corners.tolist() for label in scene.labels]))
+    key = hashlib.sha256("\n".join(names).encode() + b"".join(path.read_bytes() for path in _CODE)).hexdigest()[:16]
+    kept = None if cache is None else cache / f"{family.name}-{scene.place}-{seed}-{key}.pickle"
     if kept is not None and kept.is_file():
-        found: dict[str, Samples] = pickle.loads(kept.read_bytes())
+        found: Samples = pickle.loads(kept.read_bytes())
         return found
     port = read_port(scene)
-    composite = None if port is None else compose(port, family, vessels, seed)
-    found = {}
-    for chosen in coal.BAND_SETS:
-        parts = [] if composite is None else [composite_samples(composite, family, chosen)]
-        if (real := real_samples(scene, chosen)) is not None:
-            parts.append(real)
-        if parts:
-            found[chosen] = Samples.concat(parts)
+    if port is None:
+        return None
+    found = composite_samples(compose(port, family, vessels, seed), family, draws, (seed,))
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with replacing(kept) as draft:
