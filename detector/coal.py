@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector import patches
-from detector.boxes import Floats
-from detector.errors import WeightsError
-from detector.model import LOADING
+from detector.boxes import Floats, measure
+from detector.errors import MissingDependencyError, WeightsError
+from detector.model import LOADING, runtime_name
 from detector.patches import Patches
 from detector.scene import Scene
 
@@ -35,7 +35,7 @@ BAND_SETS: Mapping[str, tuple[str, ...]] = {
     "nir": ("B02", "B03", "B04", "B08"),
     "colour": ("B02", "B03", "B04"),
 }
-#: Metres. Narrower boxes get no score: their pixels are half water and the rest cannot be trusted (docs/coal.md).
+#: Metres. Narrower boxes get no score: most of their pixels is water.
 LEAST_WIDTH_M = 10.0
 #: Metres. Nor do shorter ones: no barge that carries coal is that small, and dark tugs and fishing boats look like it.
 LEAST_LENGTH_M = 35.0
@@ -85,29 +85,37 @@ def band_set(bands: tuple[str, ...]) -> str | None:
 def coal_score(scene: Scene, corners: Floats) -> NDArray[np.float64]:
     """How much the hull in each box (n, 4, 2 in scene pixels) looks as if it shows coal, 0–1.
 
-    NaN where the pixels cannot tell: a box narrower than `LEAST_WIDTH_M` or shorter than `LEAST_LENGTH_M`, no data, or
-    red, green or blue missing.
-    A scene of true colour alone gets a score too, of less worth (docs/coal.md).
+    NaN where the pixels cannot tell: a box narrower than `LEAST_WIDTH_M`, shorter than `LEAST_LENGTH_M` or some 80 m wide, a
+    hull that does not stand out, no data, or red, green or blue missing.
+    A scene of true colour alone gets a score too (docs/coal.md).
 
     Raises:
         WeightsError: the network that ships is absent or not the one that was released.
+        MissingDependencyError: the runtime that was asked for is not installed.
     """
     scores = np.full(len(corners), np.nan)
     chosen = band_set(scene.bands)
-    for first in range(0, len(corners) if chosen else 0, _BATCH):
-        part = slice(first, first + _BATCH)
-        found = patches.cut(scene, corners[part], BAND_SETS[chosen or ""])
+    if chosen is None:
+        return scores
+    sides = measure(corners, scene.grid)
+    todo = np.flatnonzero(_large(sides.length_m, sides.width_m))
+    for first in range(0, len(todo), _BATCH):
+        part = todo[first : first + _BATCH]
+        found = patches.cut(scene, corners[part], BAND_SETS[chosen])
         told = known(found)
         if told.any():
-            scores[part][told] = _network()(patches.inputs(found.where(told)))
+            scores[part[told]] = _network()(patches.inputs(found.where(told)))
     return scores
 
 
 def known(found: Patches) -> NDArray[np.bool_]:
     """Which patches get a score: large enough, with a hull that stands out."""
-    large = (found.width_m >= LEAST_WIDTH_M) & (found.length_m >= LEAST_LENGTH_M)
     with np.errstate(invalid="ignore"):
-        return np.asarray(large & (patches.contrast(found) >= LEAST_CONTRAST))
+        return np.asarray(_large(found.length_m, found.width_m) & (patches.contrast(found) >= LEAST_CONTRAST))
+
+
+def _large(length_m: Floats, width_m: Floats) -> NDArray[np.bool_]:
+    return np.asarray((width_m >= LEAST_WIDTH_M) & (length_m >= LEAST_LENGTH_M))
 
 
 def coal_barge(
@@ -138,13 +146,11 @@ Scorer = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 def _network() -> Scorer:
     """The network of this process; threads may share it."""
     with LOADING:
-        return _loaded()
+        return _loaded(runtime_name())
 
 
-@lru_cache(maxsize=1)
-def _loaded() -> Scorer:
-    import openvino
-
+@lru_cache(maxsize=2)
+def _loaded(runtime: str) -> Scorer:
     shipped = model()
     try:
         content = shipped.path.read_bytes()
@@ -152,8 +158,20 @@ def _loaded() -> Scorer:
         raise WeightsError(f"{shipped.path} cannot be read; install bargewatch again") from error
     if hashlib.sha256(content).hexdigest() != shipped.sha256:
         raise WeightsError(f"{shipped.path} is not the file that was released; install bargewatch again")
+    try:
+        return _onnxruntime(content) if runtime == "onnxruntime" else _openvino(content)
+    except ImportError as error:
+        raise MissingDependencyError(f"{runtime} is not installed; pip install {runtime}") from error
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise WeightsError(f"{runtime} cannot load {shipped.path}: {reason}") from error
+
+
+def _openvino(content: bytes) -> Scorer:
+    import openvino
+
     core = openvino.Core()
-    # One thread: every window of a scene that is in work has one of its own, and asks for its own boxes.
+    # One thread: patches are small, and the windows of the detector keep the other processors busy meanwhile.
     settings: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False,
     }  # fmt: skip
@@ -163,5 +181,19 @@ def _loaded() -> Scorer:
         request = compiled.create_infer_request()
         request.infer({0: given}, share_inputs=True)
         return np.asarray(request.get_output_tensor(0).data, np.float64)
+
+    return run
+
+
+def _onnxruntime(content: bytes) -> Scorer:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def run(given: NDArray[np.float32]) -> NDArray[np.float64]:
+        return np.asarray(session.run(None, {"patches": given})[0], np.float64)
 
     return run

@@ -159,7 +159,7 @@ class Network:
         runtime: str | None = None,
     ) -> None:
         self.weights, self.window = weights, window
-        runtime = runtime or _runtime()
+        runtime = runtime or runtime_name()
         if runtime not in _RUNTIMES:
             raise WeightsError(f"there is no runtime {runtime!r}; use {' or '.join(_RUNTIMES)}")
         content = _read(weights.path)
@@ -244,18 +244,18 @@ _RUNTIMES: dict[str, Callable[[bytes, tuple[int, int], int | None], Runner]] = {
 def network(weights: Weights, window: tuple[int, int], threads: int | None = None) -> Network:
     """A network of this process, kept for the next scene of the same pixel size."""
     with _ASKING:
-        loading = _kept(weights, window, threads, _runtime())
+        loading = _kept(weights, window, threads, runtime_name())
     return loading.result()
 
 
 def prepare(weights: Weights, threads: int | None = None) -> None:
     """Begin to load the network for 10 m pixels, which takes a second, while the caller opens the first scene."""
     with _ASKING:
-        _kept(weights, scene_window(weights, (10.0, 10.0)), threads, _runtime())
+        _kept(weights, scene_window(weights, (10.0, 10.0)), threads, runtime_name())
 
 
-#: Two threads that ask at once must not both start to load, nor may two networks be loaded at once: OpenVINO can then wait
-#: for Python and Python for OpenVINO, for ever.
+#: Two threads that ask at once must not both start to load, nor may two networks be loaded at once (that of `detector.coal`
+#: too): OpenVINO can then wait for Python and Python for OpenVINO, for ever.
 _ASKING, LOADING = Lock(), Lock()
 
 
@@ -271,7 +271,8 @@ def _kept(weights: Weights, window: tuple[int, int], threads: int | None, runtim
     return loading
 
 
-def _runtime() -> str:
+def runtime_name() -> str:
+    """The runtime that this process is told to use."""
     return os.environ.get("BARGEWATCH_RUNTIME") or "openvino"
 
 

@@ -1,8 +1,8 @@
 """What boxes show, resampled into the frame of each hull: what the network of the coal score looks at.
 
-A patch runs along the hull from a little behind one end to a little beyond the other, and across it over so many metres
-that water, quay or neighbour on both sides are in view: they say what the mixed pixels of a narrow hull are mixed with,
-and how much haze lies over it.
+A patch runs along the hull from a little behind one end to a little beyond the other, and across it to 40 m on both sides
+of its axis, so that water, quay or neighbour beside it are in view: they say what the mixed pixels of a narrow hull are
+mixed with, and how much haze lies over it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from detector.boxes import Floats, measure
 from detector.geometry import Window
@@ -27,8 +26,9 @@ _BEYOND = 2
 _STEP_M = 5.0
 #: Least share of a sample's neighbours with data.
 _LEAST_SEEN = 0.6
-#: Metres off the side of the box in which what lies beside a hull is looked at, and the least number of samples there.
-_BESIDE_M = (9.0, 40.0)
+#: Metres off the side of the box from which what lies beside a hull is looked at, nearer where the patch ends sooner; and
+#: the least number of samples there.
+_BESIDE_M = 9.0
 _LEAST_SAMPLES = 4
 
 _ALONG = (np.arange(ALONG) - _BEYOND + 0.5) / (ALONG - 2 * _BEYOND) - 0.5
@@ -59,27 +59,28 @@ class Patches:
 
 def cut(scene: Scene, corners: Floats, bands: Sequence[str]) -> Patches:
     """The patches of boxes (n, 4, 2 in scene pixels), with those of the scene's bands that are named."""
-    size = np.array(scene.grid.pixel_size())
-    along = _along(corners * size)
     sides = measure(corners, scene.grid)
     nothing = np.full((len(corners), len(BANDS), ALONG, ACROSS), np.nan, np.float32)
     out = Patches(nothing, sides.length_m, sides.width_m)
     rows = [BANDS.index(band) for band in bands]
     # From top to bottom, so that blocks of the file that were decoded for one box serve its neighbours.
     for i in np.argsort(corners[:, :, 1].mean(axis=1)):
-        if np.hypot(*along[i]) > 0:
-            out.reflectance[i, rows] = _patch(scene, bands, corners[i].mean(axis=0) * size, along[i], size)
+        if out.length_m[i] > 0:
+            out.reflectance[i, rows] = _patch(scene, bands, corners[i])
     return out
 
 
 def contrast(patches: Patches) -> Floats:
-    """How far (reflectance, in the band where it is farthest) each hull is from what lies beside it; NaN where unknown."""
+    """How far (reflectance, in the band where it is farthest) each hull is from what lies beside it.
+
+    NaN where it is unknown: no data, or a box so wide (80 m) that the patch holds nothing beside it.
+    """
     found = np.full(len(patches), np.nan)
     for i, pixels in enumerate(patches.reflectance):
         off = np.abs(_ACROSS_M) - patches.width_m[i] / 2
         seen = np.asarray(np.isfinite(pixels[0]))
         hull = seen & (np.abs(_ALONG) < 0.5)[:, None] & (off <= 0)
-        beside = seen & (np.abs(_ALONG) < 0.55)[:, None] & (off > _BESIDE_M[0]) & (off < _BESIDE_M[1])
+        beside = seen & (np.abs(_ALONG) < 0.55)[:, None] & (off > max(min(_BESIDE_M, off.max() - 2 * _STEP_M), 0.0))
         if min(hull.sum(), beside.sum()) >= _LEAST_SAMPLES:
             bands = np.asarray(np.isfinite(pixels[:, hull])).all(axis=1)
             present = pixels[bands].astype(np.float32)
@@ -91,8 +92,8 @@ def inputs(patches: Patches) -> NDArray[np.float32]:
     """What the network is given (n, 11, ALONG, ACROSS).
 
     Logarithms of reflectance (0 where there is none), whether there is data, tens of metres from the side of the box, place
-    along the hull, logarithm of its length, and whether there are near and short-wave infrared. All of it is the same for a
-    hull turned end for end or mirrored.
+    along the hull, logarithm of its length, and whether there are near and short-wave infrared. Of a hull turned end for end
+    or mirrored the first six are turned or mirrored and the others the same.
     """
     n = len(patches)
     seen = np.asarray(np.isfinite(patches.reflectance))
@@ -109,17 +110,17 @@ def inputs(patches: Patches) -> NDArray[np.float32]:
     return out
 
 
-def _along(rings: Floats) -> Floats:
-    """Vectors (n, 2) along boxes (n, 4, 2)."""
-    a, b = rings[:, 1] - rings[:, 0], rings[:, 2] - rings[:, 1]
-    return np.where((np.hypot(*a.T) >= np.hypot(*b.T))[:, None], a, b)
-
-
-def _patch(scene: Scene, bands: Sequence[str], centre_m: Floats, along: Floats, size: Floats) -> Floats:
+def _patch(scene: Scene, bands: Sequence[str], corners: Floats) -> Floats:
     """One patch (bands, ALONG, ACROSS): bilinear samples of the pixels that have data."""
+    from scipy import ndimage
+
+    size = np.array(scene.grid.pixel_size(*corners.mean(axis=0)))
+    ring = corners * size
+    a, b = ring[1] - ring[0], ring[2] - ring[1]
+    along = a if np.hypot(*a) >= np.hypot(*b) else b
     axis = along / np.hypot(*along)
     side = np.array([-axis[1], axis[0]])
-    spots = centre_m + _ALONG[:, None, None] * along + _ACROSS_M[None, :, None] * side
+    spots = ring.mean(axis=0) + _ALONG[:, None, None] * along + _ACROSS_M[None, :, None] * side
     spots = spots / size - 0.5
     low = np.floor(spots.min(axis=(0, 1))).astype(int) - 1
     high = np.ceil(spots.max(axis=(0, 1))).astype(int) + 2

@@ -215,7 +215,7 @@ def _check(config: TrainConfig, where: str) -> None:
 def _shares(table: Any, known: Sequence[str]) -> bool:
     numbers = table.values() if isinstance(table, dict) and set(table) <= set(known) else ["none"]
     sound = all(isinstance(n, int | float) and not isinstance(n, bool) and n >= 0 for n in numbers)
-    return sound and abs(sum(numbers) - 1.0) < 1e-6
+    return sound and abs(sum(numbers) - 1.0) < 1e-8  # as strictly as they are drawn by
 
 
 def read_config(path: Path) -> TrainConfig:

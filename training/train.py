@@ -165,7 +165,7 @@ def train(
         real = split(load_scenes(config, data), config, fold)
         scenes = [
             *real, *laid_scenes(real, config.laid, config.classes, run / "laid"),
-            *pasted_scenes(real, config.pasted, run / "pasted"),
+            *pasted_scenes(real, config.pasted, config.classes, run / "pasted"),
             *painted_scenes(config.painted, config.classes, run / "painted"),
         ]  # fmt: skip
         cut = cut_chips(scenes, chips, tuple(config.classes), read_spots(hard) if hard else None)

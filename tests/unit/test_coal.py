@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from scipy import ndimage
 from detector import coal
 from detector.boxes import corners_of
 from detector.coal import coal_barge, coal_score, model
-from detector.errors import WeightsError
+from detector.errors import MissingDependencyError, WeightsError
 from detector.scene import Scene, open_scene
 
 BLUR_M = 5.4  # of the sensor: pixel, optics and one resampling
@@ -112,6 +113,33 @@ def test_the_best_set_of_bands_is_used() -> None:
     assert coal.band_set(BANDS[:4]) == "nir"
     assert coal.band_set(BANDS[:3]) == "colour"
     assert coal.band_set(("B03", "B04", "B08", "B11")) is None
+
+
+@pytest.mark.parametrize(("length", "beam"), [(225.0, 32.0), (290.0, 45.0), (330.0, 55.0)])
+@pytest.mark.parametrize("bands", [BANDS, BANDS[:4], BANDS[:3]])
+def test_coal_on_a_large_ship_is_seen_as_well(length: float, beam: float, bands: tuple[str, ...]) -> None:
+    box = corners_of(np.array([[32.0, 32.0, length / 10.0, beam / 10.0 + 0.5, 0.0]]))
+    coaly, grey = (coal_score(scene(pixels(h, length, beam), bands), box)[0] for h in (COAL, (0.15,) * 5))
+    assert coaly > model().threshold > grey
+
+
+def test_either_runtime_gives_the_same_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    first = coal_score(scene(pixels(RUST)), BOX)
+    monkeypatch.setenv("BARGEWATCH_RUNTIME", "onnxruntime")
+    assert coal_score(scene(pixels(RUST)), BOX) == pytest.approx(first, abs=1e-4)
+    coal._loaded.cache_clear()
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingDependencyError, match="pip install onnxruntime"):
+        coal_score(scene(pixels(RUST)), BOX)
+    coal._loaded.cache_clear()
+
+
+def test_small_boxes_cost_no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = corners_of(np.array([[32.0, 32.0, 3.0, 1.2, 0.0], [20.0, 20.0, 6.0, 0.9, 0.0]]))
+    here = scene(pixels(COAL))
+    monkeypatch.setattr(coal.patches, "cut", lambda *_: pytest.fail("read"))
+    assert np.isnan(coal_score(here, small)).all()
 
 
 def test_only_the_network_that_was_released_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,6 +65,8 @@ def test_a_hull_is_cut_out_with_its_own_light() -> None:
     [
         ([box(25.0, 100.0, 120.0, 24.0, 0.0)], 22),  # at a quay
         ([box(100.0, 100.0, 120.0, 24.0, 0.0), box(104.0, 100.0, 120.0, 24.0, 0.0)], 0),  # beside another
+        ([box(100.0, 100.0, 60.0, 16.0, 0.0), box(100.0, 121.0, 300.0, 40.0, 0.0)], 0),  # ahead of a long one
+        ([box(150.0, 3.0, 120.0, 24.0, 0.0)], 0),  # over the edge of the image
     ],
 )
 def test_a_hull_beside_anything_but_water_stays(hulls: list[np.ndarray], quay: int) -> None:
@@ -119,7 +121,8 @@ def written(tmp_path: Path, scene: Port) -> LabelledScene:
 def test_pasted_ports_keep_their_labels_and_show_the_new_ones(tmp_path: Path) -> None:
     hulls = [box(230.0, 30.0 + 40 * k, 60.0 + 15 * k, 14.0 + 2 * k, 20.0 * k) for k in range(6)]
     scene = written(tmp_path, port(hulls, quay=40))
-    made = pasted_scenes([scene], PastedConfig(copies=2, vessels=20), tmp_path / "pasted")
+    scene.labels[0].name = scene.labels[1].name = "coal_barge"
+    made = pasted_scenes([scene], PastedConfig(copies=2, vessels=20), ["vessel", "coal_barge"], tmp_path / "pasted")
     assert [one.place for one in made] == ["quay", "quay"] and len({one.name for one in made}) == 2
     with rasterio.open(scene.path) as image:
         before = image.read().astype(float)
@@ -133,12 +136,15 @@ def test_pasted_ports_keep_their_labels_and_show_the_new_ones(tmp_path: Path) ->
             near = np.s_[3, max(row - 1, 0) : row + 2, max(col - 1, 0) : col + 2]
             assert (after[near] - before[near]).max() > 0.1 * 65535, label
         assert sum(label.corners[:, 0].min() < 44 for label in one.labels[6:]) >= 3  # at the quay
-    again = pasted_scenes([scene], PastedConfig(copies=1, vessels=20), tmp_path / "again")
+    names = [label.name for one in made for label in one.labels[6:]]
+    assert 0 < names.count("coal_barge") < len(names)
+    again = pasted_scenes([scene], PastedConfig(copies=1, vessels=20), ["vessel"], tmp_path / "again")
     assert np.array_equal([x.corners for x in again[0].labels], [x.corners for x in made[0].labels])
+    assert {label.name for label in again[0].labels[6:]} == {"vessel"}  # the only class of that run
 
 
 def test_without_a_copy_or_a_hull_nothing_is_pasted(tmp_path: Path) -> None:
     scene = written(tmp_path, port([box(25.0, 100.0, 120.0, 24.0, 0.0)], quay=22))
-    assert pasted_scenes([scene], PastedConfig(), tmp_path / "none") == []
-    assert pasted_scenes([scene], PastedConfig(copies=1), tmp_path / "none") == []
+    assert pasted_scenes([scene], PastedConfig(), ["vessel"], tmp_path / "none") == []
+    assert pasted_scenes([scene], PastedConfig(copies=1), ["vessel"], tmp_path / "none") == []
     assert not (tmp_path / "none").exists()

@@ -1,11 +1,10 @@
-"""Vessels with known cargo on the real water of labelled ports, to fit and to test the coal score.
+"""Vessels with known cargo on the real water of labelled ports, to train and to test the coal score.
 
 No labelled coal barge in Sentinel-2 is public. So hulls are painted at 2 m, seen through the optics of the
 sensor, and laid on real images; what lies around them (water, haze, quays, noise) is real, and what they carry
-is known. Two families of parameters, `train` and `test`, share no spectrum of coal and no port.
+is known. What is trained on (`train`, `wide`) shares no spectrum of coal and no port with what is tested on (`test`).
 
-    python -m training.composites.fit data        # fit, test on the other family and ports, write the model
-    python -m training.composites.ceiling data    # what could be reached at best on the other family
+    python -m training.composites.fit data        # draw, train, test on the other family and ports, write the network
     python -m training.composites.write data OUT  # composite scenes with COCO labels, for training and looking
 
 `data` is the folder of `make data`.

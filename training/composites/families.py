@@ -1,7 +1,7 @@
 """What composites are drawn from: families of spectra, sizes, optics and haze.
 
-`train` (laid on ports for the detector) and `wide` (for the coal score) share no coal, no cargo and no size of barge with
-`test`, and are laid on other ports.
+`train` (laid on ports for the detector) and `wide` (for the coal score) have other coal, other cargo and other usual sizes
+of dumb barges than `test`, and are laid on other ports. Decks, paints, holds and layouts are the same in all.
 
 The figures are in `families.yaml`; its rows of reflectance give B02, B03, B04, B08, B11.
 

@@ -85,7 +85,8 @@ def _layer(before: int, after: int, stride: int = 1) -> nn.Sequential:
 def fit(samples: Samples, epochs: int, seed: int = 0, name: str = "") -> CoalNet:
     """Train on the samples that can be scored.
 
-    Coal and not coal weigh the same in all. The same samples, epochs, seed and number of threads give the same network.
+    Composites with coal and without weigh the same in all; a real vessel that is shown weighs as much as one of them on
+    average. The same samples, epochs, seed and number of threads give the same network.
 
     Args:
         samples: composites, and real vessels among them.

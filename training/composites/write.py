@@ -73,7 +73,7 @@ def main() -> None:
     options = parser.parse_args()
     scenes = read_ports(options.shared)
     made = []
-    for name in FIT_PORTS if options.family == "train" else TEST_PORTS:
+    for name in TEST_PORTS if options.family == "test" else FIT_PORTS:
         if name in scenes and (port := read_port(scenes[name])) is not None:
             made.append(
                 (compose(port, FAMILIES[options.family], options.vessels, options.seed), scenes[name].labels)
