@@ -70,6 +70,7 @@ def export_onnx(
         raise ConfigError(f"the network input cannot be {size} pixels wide; use a multiple of 32 from 64 on")
     network = load_network(checkpoint)
     names = list(network.names.values())
+    network.model[-1].end2end = False  # of a YOLO26 the branch that says all boxes: `detector` merges them itself
     network = network.fuse(verbose=False).half().float()  # the file keeps weights in half precision
     network.model[-1].export = True
     network.model[-1].format = "onnx"

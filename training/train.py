@@ -76,8 +76,10 @@ class ChipTrainer(OBBTrainer):
         model = super().get_model(cfg, weights, verbose)
         if weights is not None and set(weights.names.values()) != set(self.config.classes):
             ship = next((i for i, name in weights.names.items() if name == "ship"), None)
-            if ship is not None:
-                for ours, theirs in zip(model.model[-1].cv3, weights.model[-1].cv3, strict=True):
+            # Networks that need no merging of boxes (YOLO26) have a second branch for one box a vessel.
+            for branch in ("cv3", "one2one_cv3") if ship is not None else ():
+                pair = (getattr(network.model[-1], branch, None) or () for network in (model, weights))
+                for ours, theirs in zip(*pair, strict=True):
                     ours[-1].weight.data[:] = theirs[-1].weight.data[ship]
                     ours[-1].bias.data[:] = theirs[-1].bias.data[ship]
         return model

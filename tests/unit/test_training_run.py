@@ -99,6 +99,19 @@ def test_interrupted_run_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest
     assert epochs_done(last) == (2, 2)
 
 
+def test_a_network_of_another_family_is_trained_and_gives_every_box(data: Path, tmp_path: Path) -> None:
+    """YOLO26 says one box a vessel unless asked otherwise; what reads the ONNX file merges boxes itself."""
+    import onnxruntime
+
+    config = settings(1)
+    config.start = "yolo26n-obb.yaml"
+    last = train(config, data, tmp_path)
+    export_onnx(last, tmp_path / "n.onnx", size=96)
+    session = onnxruntime.InferenceSession(str(tmp_path / "n.onnx"), providers=["CPUExecutionProvider"])
+    (boxes,) = session.run(None, {"window": np.zeros((1, 4, 48, 48), np.uint8)})
+    assert boxes.shape == (1, 4 + 1 + 1, 12 * 12 + 6 * 6 + 3 * 3)
+
+
 def test_lean_checkpoint_is_the_same_network_and_starts_a_run(checkpoint: Path, data: Path, tmp_path: Path) -> None:
     lean = tmp_path / "lean.pt"
     write_lean(checkpoint, lean)
