@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
 
 from training.matching import (
     IGNORED,
@@ -28,6 +29,8 @@ DEFAULT_THRESHOLD = 0.25
 """Where there are no labels to choose one on."""
 GRID = np.round(np.arange(0.02, 0.96, 0.01), 2)
 """Thresholds that are tried."""
+SPREAD = 5
+"""Thresholds to either side that F1 is averaged with before the best is taken."""
 
 Floats = NDArray[np.float64]
 Threshold = float | Floats
@@ -151,10 +154,15 @@ def count(matched: Matched, threshold: Threshold, radius: int) -> Counts:
     return Counts(tp, int(((shown < 0) & (shown != IGNORED)).sum()), matched.labels - tp)
 
 
-def best_threshold(places: Sequence[Matched]) -> float:
+def best_threshold(places: Sequence[Matched], spread: int = SPREAD) -> float:
     """The threshold of largest mean over places of F1 at 150 m; the middle one where several are equally good.
 
-    The mean, not the pool: one place with many vessels, or with many false alarms, must not choose for all.
+    The mean, not the pool: one place with many vessels, or with many false alarms, must not choose for all. F1 over a few
+    places is a staircase whose highest step is chance, so it is averaged over neighbours first.
+
+    Args:
+        places: matched scenes by place.
+        spread: of how many thresholds to either side; 0 gives the largest F1 itself.
     """
     labelled = [place for place in places if place.labels]
     if not labelled:
@@ -162,7 +170,8 @@ def best_threshold(places: Sequence[Matched]) -> float:
     f1 = np.array([[count(place, t, RADII_M[0]).f1 for t in GRID] for place in labelled]).mean(axis=0)
     if not f1.max() > 0:
         return DEFAULT_THRESHOLD
-    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
+    smooth = uniform_filter1d(f1, 2 * spread + 1, mode="nearest")
+    best = np.flatnonzero(smooth >= smooth.max() - 1e-12)
     return float(GRID[best[len(best) // 2]])
 
 

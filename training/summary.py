@@ -11,7 +11,17 @@ from detector.calibration import apply
 from detector.errors import ConfigError
 from training import bootstrap, calibration, curves
 from training.matching import average_precision
-from training.scores import RADII_M, Floats, Matched, best_threshold, count, cross_fit_thresholds, pool, row
+from training.scores import (
+    RADII_M,
+    SPREAD,
+    Floats,
+    Matched,
+    best_threshold,
+    count,
+    cross_fit_thresholds,
+    pool,
+    row,
+)
 from training.slices import SLICES, definition, part
 
 _OF_SLICE = ("f1_150", "precision_150", "recall_150", "false_per_100km2")
@@ -94,8 +104,8 @@ def transfer(places: Mapping[str, Matched], fold_of: Mapping[str, str], chosen: 
         "other_networks": dict(chosen),
         "same_network": {p: _chosen_on(places, [q for q in places if q != p and fold_of[q] == fold_of[p]]) for p in places},
         "one": {p: _chosen_on(places, list(places)) for p in places},
-        "best_of_network": {p: _chosen_on(places, [q for q in places if fold_of[q] == fold_of[p]]) for p in places},
-        "best_of_place": {p: _chosen_on(places, [p]) for p in places},
+        "best_of_network": {p: _chosen_on(places, [q for q in places if fold_of[q] == fold_of[p]], 0) for p in places},
+        "best_of_place": {p: _chosen_on(places, [p], 0) for p in places},
     }
     everything = pool(list(places.values()))
     out: dict[str, Any] = {
@@ -109,5 +119,5 @@ def transfer(places: Mapping[str, Matched], fold_of: Mapping[str, str], chosen: 
     }
 
 
-def _chosen_on(places: Mapping[str, Matched], names: Sequence[str]) -> float:
-    return best_threshold([places[name] for name in names])
+def _chosen_on(places: Mapping[str, Matched], names: Sequence[str], spread: int = SPREAD) -> float:
+    return best_threshold([places[name] for name in names], spread)

@@ -163,6 +163,13 @@ def test_threshold_of_a_fold_ignores_its_own_places() -> None:
     assert scores.cross_fit_thresholds(places, folds)["a"] == got["a"]
 
 
+def test_the_edge_of_a_cliff_is_not_chosen() -> None:
+    # Found: 8 down to 0.9 and a ninth at 0.505; three false alarms follow at 0.495: only 0.50 has all nine and none false.
+    place = matched([0.9] * 8 + [0.505], [0.495] * 3, 10)
+    assert scores.best_threshold([place], spread=0) == 0.5
+    assert 0.54 <= scores.best_threshold([place]) <= 0.85
+
+
 def test_threshold_without_labels_is_the_default() -> None:
     assert scores.best_threshold([scores.pool([])]) == scores.DEFAULT_THRESHOLD
 
