@@ -10,6 +10,7 @@ from pathlib import Path
 
 from detector.errors import ConfigError
 from training.checkpoints import write_mean
+from training.config import settings_files
 
 log = logging.getLogger(__name__)
 
@@ -17,8 +18,9 @@ log = logging.getLogger(__name__)
 def average_runs(runs: Sequence[Path], out: Path) -> list[Path]:
     """Write OUT/FOLD/weights/last.pt for every fold that all runs have, and return these files.
 
-    The settings of the runs are kept beside it as train.yaml, train-2.yaml and so on, and the chips of the first run are
-    linked to, so that `bargewatch evaluate`, `quantize` and `card` take the folder as they take a run.
+    The settings of the runs, and of those that one of them is itself the average of, are kept beside it as train.yaml,
+    train-2.yaml and so on, and the chips of the first run are linked to, so that `bargewatch evaluate`, `quantize` and
+    `card` take the folder as they take a run.
 
     Args:
         runs: two or more folders of training runs that started from the same checkpoints.
@@ -45,11 +47,10 @@ def average_runs(runs: Sequence[Path], out: Path) -> list[Path]:
         target = out / fold / "weights" / "last.pt"
         target.parent.mkdir(parents=True, exist_ok=True)
         write_mean([run / fold / "weights" / "last.pt" for run in runs], target)
-        for older in (out / fold).glob("train*.yaml"):
+        for older in settings_files(out / fold):
             older.unlink()
-        for number, run in enumerate(runs, start=1):
-            name = "train.yaml" if number == 1 else f"train-{number}.yaml"
-            shutil.copyfile(run / fold / "train.yaml", out / fold / name)
+        for number, settings in enumerate((file for run in runs for file in settings_files(run / fold)), start=1):
+            shutil.copyfile(settings, out / fold / ("train.yaml" if number == 1 else f"train-{number}.yaml"))
         _link(runs[0] / fold / "chips", out / fold / "chips")
         log.info("%s: the mean of %d networks", target, len(runs))
         done.append(target)

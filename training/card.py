@@ -133,7 +133,7 @@ def _training(report: dict[str, Any], run: Path | None) -> str:
         raise ConfigError(f"{run} has no train.yaml; name the folder of a training run")
     o, s = settings["optimise"], settings["sampling"]
     mean = settings.get("averaged_with", [])
-    what = f"These weights: the mean of {1 + len(mean)} networks, each" if mean else "These weights:"
+    what = f"These weights: averaged from {1 + len(mean)} runs. The first" if mean else "These weights:"
     lines.append(
         f"{what} started from `{settings['start']}`, {o['epochs']} epochs of {s['samples']} crops of "
         f"{s['size']} x {s['size']} pixels, seed {settings['seed']}, on all places of the configuration."

@@ -234,6 +234,11 @@ def read_config(path: Path) -> TrainConfig:
     return config
 
 
+def settings_files(run: Path) -> list[Path]:
+    """The settings that a fold's run has kept; several where it is an average of runs (`training.average`)."""
+    return [file for file in (run / "train.yaml", *sorted(run.glob("train-*.yaml"))) if file.is_file()]
+
+
 def _with_base(path: Path, most: int = 4) -> Any:
     """The tables of a file and, below them, those of the file beside it that it names as `base`."""
     given = yaml.safe_load(path.read_text())

@@ -24,7 +24,7 @@ from detector.detections import Detections
 from detector.errors import ConfigError, MissingBandError, SceneError, WeightsNotFoundError
 from detector.geometry import Grid
 from detector.plane import Plane
-from training.config import read_config
+from training.config import read_config, settings_files
 from training.labels import LabelledScene
 from training.matching import SceneBoxes
 from training.scores import Matched, match_scene, pool
@@ -258,7 +258,7 @@ def training_settings(run: Path) -> dict[str, Any] | None:
     Raises:
         ConfigError: they cannot be read.
     """
-    files = [file for file in (run / "train.yaml", *sorted(run.glob("train-*.yaml"))) if file.is_file()]
+    files = settings_files(run)
     if not files:
         return None
     first, *others = [asdict(read_config(file)) for file in files]

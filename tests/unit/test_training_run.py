@@ -139,6 +139,10 @@ def test_mean_of_runs_lies_between_them(checkpoint: Path, data: Path, tmp_path: 
     assert told is not None and told["seed"] == 1
     assert [one["seed"] for one in told["averaged_with"]] == [2]
     assert (tmp_path / "mean" / "all" / "chips").is_dir()
+    (further,) = average_runs([tmp_path / "mean", tmp_path / "second"], tmp_path / "mean2")
+    assert torch.allclose(load_network(further).state_dict()[name], a[name] / 4 + b[name] * 3 / 4, atol=4e-3)
+    told = training_settings(tmp_path / "mean2" / "all")
+    assert told is not None and [one["seed"] for one in told["averaged_with"]] == [2, 2]
     with pytest.raises(ConfigError, match="another one"):
         average_runs([first, tmp_path / "second"], first)
     with pytest.raises(ConfigError, match="in common"):
