@@ -125,8 +125,9 @@ def _evaluate(
         fold_of = {place: fold for fold, places in folds.items() for place in places}
         note = "Out of fold: every place is predicted by the network whose fold leaves it out."
         threshold_note = (
-            "Threshold of each place: the one of largest mean F1 at 150 m over the places of the other folds, so no place "
-            "judges itself and none outweighs the others. 'One threshold' is chosen over all of them, to ship."
+            "Threshold of each place: the one of largest mean F1 at 150 m over the places of the other folds, averaged over "
+            "thresholds within 0.05, so no place judges itself and none outweighs the others. 'One threshold' is chosen "
+            "over all of them, to ship."
         )
     mode = "four_band" if bands == "four" else "true_colour"
     log = logging.getLogger("training")
