@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--confidence", type=click.FloatRange(0, 1), metavar="C",
     help="Least confidence as in the table, 0 to 1; lower finds more and errs more.  [default: goes with the weights, about"
-    " 0.35 for those that ship]",
+    " 0.39 for those that ship]",
 )  # fmt: skip
 @click.option("--keep-rejected", is_flag=True, help="Keep rejected boxes, with the reason in `status`.")
 @click.option("--preview", metavar="PNG|DIR", help="Draw each scene with its vessels; a folder for several.")

@@ -257,9 +257,9 @@ def picture(real: Weights) -> np.ndarray:
     return pixels.clip(1, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("name", "score", "pixels"), [("", 0.02, 0.5), ("-int8", 0.05, 1.5)])
+@pytest.mark.parametrize(("name", "score", "pixels"), [("", 0.02, 0.5), ("-int8", 0.08, 1.5)])
 def test_two_runtimes_agree(real: Weights, picture: np.ndarray, name: str, score: float, pixels: float) -> None:
-    """But for the window's edge (`enlargement`) and, in 8 bits, for where they round."""
+    """But for the window's edge (`enlargement`) and, in 8 bits, for where they round: little, but more in a box at times."""
     pytest.importorskip("onnxruntime")
     if real.name + name not in registry()["weights"] and name:
         pytest.skip("these weights have no 8-bit form")
@@ -270,6 +270,7 @@ def test_two_runtimes_agree(real: Weights, picture: np.ndarray, name: str, score
     assert np.abs(a[:, 4:-1] - b[:, 4:-1]).max() < score
     seen = a[0, 4:-1].max(axis=0) > 0.05
     assert seen.any()
+    assert np.abs(a[0, 4:-1, seen] - b[0, 4:-1, seen]).mean() < score / 4
     assert np.abs(a[0, :4, seen] - b[0, :4, seen]).max() < pixels
     turn = a[0, -1, seen] - b[0, -1, seen]
     assert np.abs(np.angle(np.exp(2j * turn)) / 2).max() < 0.02 + score
